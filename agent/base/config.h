@@ -1,0 +1,78 @@
+/*
+ * config: quiesced.conf and quiesced.conf.d/ *.conf, and the same keys as long options.
+ *
+ * Unknown groups, unknown keys and bad values are errors "FILE:LINE: …" that say what would be
+ * right; never ignored. Later files win over earlier ones, options over files. Times are kept in
+ * microseconds. Reading touches disks: at start, on SIGHUP (offloaded) and in --dump-conf only.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "base/error.h"
+#include "base/keyfile.h"
+#include "base/log.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CONFIG_CHANNELS_MAX 16u
+#define CONFIG_REPLY_AUTO   INT64_C(-1) /* by host profile */
+
+typedef enum { LOST_STATUS_AUTO, LOST_STATUS_FROZEN, LOST_STATUS_THAWED } LostStatus;
+
+typedef struct {
+    char *name;
+    char *method; /* checked against the four names; NULL: default */
+    char *path;
+    bool observe; /* commands=observe: nothing that changes state */
+} ConfigChannel;
+
+typedef struct {
+    struct {
+        int64_t participant_timeout_us, freeze_budget_us, abort_budget_us, thaw_budget_us;
+        int64_t reply_budget_us; /* CONFIG_REPLY_AUTO */
+        int64_t frozen_limit_us, frozen_limit_max_us, lost_window_us;
+        LostStatus lost_status;
+        char *host;              /* "auto" or a profile name */
+        bool disconnect_cancels; /* on-disconnect=cancel */
+        bool absent_when_unable; /* when-unable=absent */
+    } quiesce;
+    struct {
+        char **include, **exclude;
+        bool skip_errors;    /* on-error=skip */
+        bool all_namespaces; /* namespaces=all */
+        bool pre_sync;
+    } filesystems;
+    struct {
+        char **directories;
+        char *stock_directory, *stock_hook;
+        bool abort_on_refused; /* on-refused=abort */
+        bool report_output;
+    } hooks;
+    GPtrArray *channels; /* ConfigChannel *; at least one after config_finish() */
+    struct {
+        char **allow, **block; /* command names; NULL allow: all */
+    } rpc;
+    LogLevel log_level;
+} Config;
+
+Config *config_new(void); /* defaults */
+void config_free(Config *config);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_free)
+
+/* Reads `path` (must exist when `required`) and then `path`.d/ *.conf in lexical order. */
+bool config_read(Config *config, const char *path, bool required, GError **error);
+/* One option of the command line: group and key as in the file; `origin` is "--frozen-limit". */
+bool config_set(Config *config, const char *group, const char *key, const char *value,
+                const char *origin, GError **error);
+/* Finds the group of an option name ("frozen-limit" -> "quiesce"); NULL: no such option. Keys that
+ * stand in several groups have no option. */
+const char *config_group_of(const char *key);
+/* Checks across keys (frozen-limit <= frozen-limit-max, …), adds the default channel. */
+bool config_finish(Config *config, GError **error);
+/* The whole configuration as a file that config_read() takes. */
+char *config_dump(const Config *config);
+
+/* "10", "2.5", "5m", "500ms", "1h" -> microseconds; false on anything else. */
+bool config_parse_time(const char *text, int64_t *ret_us);
+char **config_split_list(const char *text); /* ',' or ';', blanks trimmed, empty items dropped */

@@ -1,0 +1,21 @@
+/*
+ * error: see error.h.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "base/error.h"
+
+G_DEFINE_QUARK(agent-error-quark, agent_error)
+
+gboolean agent_error_errno(GError **error, AgentError code, int errno_value, const char *prefix,
+                           ...)
+{
+    va_list args;
+    g_autofree char *text = NULL;
+
+    va_start(args, prefix);
+    text = g_strdup_vprintf(prefix, args);
+    va_end(args);
+    g_set_error(error, AGENT_ERROR, (int)code, "%s: %s", text, g_strerror(errno_value));
+    return FALSE;
+}

@@ -1,0 +1,20 @@
+/*
+ * reply: one answer to one line of bytes.
+ *
+ * Plain C11 and jansson. Compact enough for every host: one line, ends in "}\n", never an embedded
+ * newline. Spaces after ':' and ',' as the stock agent writes them; hosts match on them.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "proto/request.h"
+
+/* Largest reply: libvirt drops the agent at 10 MiB without newline. */
+#define REPLY_SIZE_MAX ((size_t)10 << 20)
+
+/* Return malloc'ed bytes (not NUL terminated; length in `*ret_length`) or NULL when memory is out.
+ * `value` NULL means {}. `id` may be NULL. `delimited` puts 0xFF in front. References are borrowed.
+ * A value that would make the reply larger than REPLY_SIZE_MAX becomes an error reply saying so. */
+char *reply_success(json_t *value, json_t *id, bool delimited, size_t *ret_length);
+char *reply_error(const ProtoError *error, json_t *id, size_t *ret_length);

@@ -1,0 +1,46 @@
+/*
+ * offload: runs one blocking function off the main loop, in a thread that can be given up.
+ *
+ * The thread has an fd table of its own (unshare(CLONE_FILES), inherited fds closed) so that a
+ * system call stuck in the kernel cannot keep the agent's sockets open after the agent was killed.
+ * The function gets its own end of a socket pair for results that are fds. A thread still running
+ * at the deadline is abandoned: the caller is told at once, and what it later returns is freed.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "base/deadline.h"
+#include "base/error.h"
+
+#define OFFLOAD_STACK_SIZE    ((size_t)128 << 10) /* explicit: the default reserves 8 MiB a thread */
+#define OFFLOAD_ABANDONED_MAX 64u /* threads stuck at once; beyond it offload_run() fails */
+
+typedef struct Offload Offload;
+
+/* Runs in the thread; no GLib main context there. Returns a result for `done` (may be NULL). */
+typedef gpointer (*OffloadFunc)(gpointer input);
+/* Main loop. `result` is owned by the callee; `timed_out`: given up, `result` is NULL. */
+typedef void (*OffloadDone)(gpointer result, bool timed_out, gpointer user_data);
+
+/* `input` is passed to `func` and freed with `input_free` when the thread ends, abandoned or not.
+ * Returns NULL with `error` when no thread could be started (`input` is freed then too). */
+Offload *offload_run(const char *name, OffloadFunc func, gpointer input, GDestroyNotify input_free,
+                     GDestroyNotify result_free, Deadline deadline, OffloadDone done,
+                     gpointer user_data, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void offload_cancel(Offload *offload); /* `done` will not be called; the thread is abandoned */
+unsigned offload_abandoned(void);      /* threads given up and still running */
+
+/* Opening paths that may hang. Each path is opened in its own offload thread order; the callback
+ * gets one call per request, on the main loop. */
+typedef struct OffloadOpen OffloadOpen;
+typedef void (*OffloadOpened)(int fd, int error_number,
+                              gpointer user_data); /* fd owned by callee */
+
+/* Opens `path` O_RDONLY|O_NONBLOCK|O_CLOEXEC|O_NOCTTY without following a final symlink or magic
+ * links, and accepts it only if the fd's mount id is `mount_id` (-1: any): else EXDEV. ETIMEDOUT
+ * when the deadline passed. Many opens run in a few threads; a stuck one does not hold up others
+ * beyond its own deadline. */
+OffloadOpen *offload_open(const char *path, int mount_id, Deadline deadline, OffloadOpened opened,
+                          gpointer user_data) G_GNUC_WARN_UNUSED_RESULT;
+void offload_open_cancel(OffloadOpen *open);

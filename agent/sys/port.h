@@ -1,0 +1,77 @@
+/*
+ * port: one channel's byte transport, from device or socket to peers.
+ *
+ * A Port stands for one [channel NAME] group. A PortPeer is one host connection on it: for the
+ * serial methods the time between the host's open and close (at most one peer), for the listening
+ * ones an accepted socket (at most PORT_PEERS_MAX). Bytes read are delivered at once; bytes sent
+ * are written without waiting, what does not fit is queued up to PORT_QUEUE_MAX. A peer that lets
+ * its queue overflow is dropped: it does not read.
+ *
+ * Everything runs on the default main context, never blocks, and wakes up only for events: a
+ * virtio port is watched edge-triggered (it reports hang-up level-triggered while the host is
+ * away), a port that vanished or is busy is reopened when inotify says that something changed.
+ * Callbacks may call any function here, port_free() included.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "base/error.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PORT_PEERS_MAX 16u                /* clients at once on a listening channel */
+#define PORT_QUEUE_MAX ((size_t)64 << 20) /* bytes queued for one peer; a 48 MiB file read fits */
+#define PORT_READ_SIZE ((size_t)64 << 10) /* bytes per read; a dispatch reads at most four times   \
+                                           */
+
+typedef enum {
+    PORT_VIRTIO_SERIAL,
+    PORT_ISA_SERIAL,
+    PORT_UNIX_LISTEN,
+    PORT_VSOCK_LISTEN,
+} PortMethod;
+
+typedef struct Port Port;
+typedef struct PortPeer PortPeer;
+
+typedef struct {
+    /* A host is there. `peer` stays valid until peer_closed returns. */
+    void (*peer_opened)(Port *port, PortPeer *peer, gpointer user_data);
+    void (*peer_data)(PortPeer *peer, const uint8_t *bytes, size_t count, gpointer user_data);
+    /* `reason` is for the log: "hang-up", "end of file", "queue overflow", … */
+    void (*peer_closed)(PortPeer *peer, const char *reason, gpointer user_data);
+    /* The port became usable or unusable (unplugged, busy, cannot be opened: `error` says why). */
+    void (*state_changed)(Port *port, bool open, const GError *error, gpointer user_data);
+} PortEvents;
+
+bool port_method_parse(const char *name, PortMethod *ret_method); /* "virtio-serial", … */
+const char *port_method_name(PortMethod method);
+
+/* `path`: device, socket path, or "CID:PORT" for vsock. `events` must outlive the port. Opens
+ * nothing yet; a bad `path` is an error here. */
+Port *port_new(const char *name, PortMethod method, const char *path, const PortEvents *events,
+               gpointer user_data, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* A listening socket handed over by systemd (LISTEN_FDS); takes the fd over. The method follows
+ * from its address family (AF_UNIX, AF_VSOCK); others are an error (the fd is closed). */
+Port *port_new_from_fd(const char *name, int fd, const PortEvents *events, gpointer user_data,
+                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void port_free(Port *port); /* closes peers without callbacks; unlinks its own unix socket */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Port, port_free)
+
+/* Opens or starts to listen; when that is not possible now, watches for the moment it is (serial
+ * methods) or returns the error (listening methods). */
+bool port_open(Port *port, GError **error);
+/* Closes device or listener and every peer (peer_closed is called); port_open() opens again. This
+ * is how the agent tells the host NoGuestAgent. */
+void port_close(Port *port);
+bool port_is_open(const Port *port);
+const char *port_name(const Port *port);
+
+/* Queues bytes. False: the peer overflowed and will be closed from the main loop. */
+bool port_peer_send(PortPeer *peer, const void *bytes, size_t count);
+size_t port_peer_queued(const PortPeer *peer);
+void port_peer_set_data(PortPeer *peer, gpointer data); /* the owner's session; not freed here */
+gpointer port_peer_data(const PortPeer *peer);
+Port *port_peer_port(const PortPeer *peer);

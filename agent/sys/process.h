@@ -1,0 +1,65 @@
+/*
+ * process: one child in its own process group, with a deadline and captured output.
+ *
+ * Started with posix_spawn from a spawner thread (the parent of vfork waits for the exec, which
+ * may touch a slow disk), watched through a pidfd. Output (stdout and stderr, one pipe) is read
+ * as it comes and kept up to `output_max`, the last bytes winning; the process's end counts, not
+ * the pipe's: a background child that keeps stdout open does not hold anything up. At the deadline
+ * the group gets SIGTERM, after PROCESS_KILL_DELAY_US SIGKILL, and `done` is called at once with
+ * PROCESS_TIMED_OUT, without waiting for the corpse; `gone` follows when it is reaped. When a
+ * process ends by itself, what is left of its group is left alone: services started by it live on.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "base/deadline.h"
+#include "base/error.h"
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define PROCESS_KILL_DELAY_US (1 * USEC_PER_SEC) /* SIGTERM to SIGKILL */
+
+typedef enum {
+    PROCESS_EXITED,    /* code is the exit status */
+    PROCESS_SIGNALED,  /* code is the signal */
+    PROCESS_TIMED_OUT, /* deadline; being killed */
+    PROCESS_CANCELLED, /* process_cancel(); being killed */
+    PROCESS_FAILED,    /* could not be started; code is an errno */
+} ProcessEnd;
+
+typedef struct {
+    ProcessEnd end;
+    int code;
+    int64_t duration_us;
+    const char *output; /* NUL terminated, raw, at most output_max; valid during the callback */
+    size_t output_length;
+} ProcessResult;
+
+typedef struct Process Process;
+
+typedef struct {
+    /* Once, from the main loop, never from within process_start(). */
+    void (*done)(Process *process, const ProcessResult *result, gpointer user_data);
+    /* The process no longer exists (after `done`, possibly in the same dispatch); the last call.
+     * The Process frees itself afterwards. */
+    void (*gone)(Process *process, gpointer user_data);
+} ProcessEvents;
+
+typedef struct {
+    const char *path; /* absolute */
+    const char *const *argv;
+    const char *const *envp;
+    size_t output_max; /* 0: output goes to /dev/null */
+} ProcessSpec;
+
+/* Never fails: a start that does not work is `done` with PROCESS_FAILED. stdin is /dev/null, cwd
+ * "/", signals are default and unblocked, other fds closed. `spec` is copied. */
+Process *process_start(const ProcessSpec *spec, Deadline deadline, const ProcessEvents *events,
+                       gpointer user_data);
+/* Ends it now as at the deadline, with PROCESS_CANCELLED; nothing when `done` was already called.
+ */
+void process_cancel(Process *process);
+/* Drops the callbacks; the process is killed if it still runs and freed when reaped. */
+void process_abandon(Process *process);
+pid_t process_pid(const Process *process); /* 0 until started */

@@ -1,0 +1,34 @@
+/*
+ * writeback: how much is dirty, and gentle write-back for a while.
+ *
+ * Lowering vm.dirty_expire_centisecs and vm.dirty_writeback_centisecs lets the kernel write back
+ * in its own pace before syncfs, which keeps writers (btrfs above all) from waiting behind one
+ * large flush. The settings are global: their values are given to the caller for the ledger before
+ * they are changed, and whoever recovers puts them back.
+ *
+ * procfs only: none of this waits for a disk.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "base/error.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    uint64_t dirty_bytes;
+    uint64_t writeback_bytes;
+} WritebackLoad;
+
+typedef struct {
+    int32_t expire_cs; /* vm.dirty_expire_centisecs; -1: not read */
+    int32_t period_cs; /* vm.dirty_writeback_centisecs; -1: not read */
+} WritebackSettings;
+
+/* `procfs` is "/proc". */
+bool writeback_load(const char *procfs, WritebackLoad *ret_load, GError **error);
+bool writeback_read(const char *procfs, WritebackSettings *ret_settings, GError **error);
+bool writeback_apply(const char *procfs, const WritebackSettings *settings, GError **error);
+/* What to set while pre-syncing, given what was read. Never raises a value. */
+WritebackSettings writeback_gentle(const WritebackSettings *current);
