@@ -12,8 +12,9 @@
 #include "sys/hookdir.h"
 #include <stdbool.h>
 
-#define PARTICIPANT_REASON_MAX 512u /* text of one step's reason with its NUL; cut at a character  \
-                                     */
+#define PARTICIPANT_REASON_MAX                                                                     \
+    512u /* text of one step's reason with its NUL; cut at a character                             \
+          */
 
 typedef enum {
     PARTICIPANT_HOOK,
