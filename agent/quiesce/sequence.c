@@ -8,6 +8,7 @@
 typedef struct {
     Sequence *sequence;
     unsigned index;
+    Verb verb;
     bool running;
 } Call;
 
@@ -41,7 +42,7 @@ static void call_answered(Participant *participant, const StepOutcome *outcome, 
     (void)participant;
     call->running = false;
     sequence->running--;
-    if (!sequence->events.answered(call->index, sequence->spec.verb, outcome, sequence->user_data))
+    if (!sequence->events.answered(call->index, call->verb, outcome, sequence->user_data))
         sequence->stopped = true;
     if (sequence->running == 0)
         schedule_step(sequence);
@@ -52,11 +53,12 @@ static void begin_call(Sequence *sequence, unsigned index)
     Participant *participant = g_ptr_array_index(sequence->spec.participants, index);
     Deadline own = deadline_in(participant_timeout(participant, &sequence->spec.context));
 
-    if (!sequence->events.begin(index, sequence->spec.verb, sequence->user_data))
+    sequence->calls[index].verb = sequence->spec.verb;
+    if (!sequence->events.begin(index, &sequence->calls[index].verb, sequence->user_data))
         return;
     sequence->calls[index].running = true;
     sequence->running++;
-    participant->ops->call(participant, sequence->spec.verb, &sequence->spec.context,
+    participant->ops->call(participant, sequence->calls[index].verb, &sequence->spec.context,
                            deadline_earlier(own, sequence->spec.deadline), call_answered,
                            &sequence->calls[index]);
 }

@@ -18,8 +18,9 @@
 typedef struct Sequence Sequence;
 
 typedef struct {
-    /* False: do not call this one (does not want the verb, refused, was never prepared). */
-    bool (*begin)(unsigned index, Verb verb, gpointer user_data);
+    /* False: do not call this one (does not want the verb, refused, was never prepared). `verb` may
+     * be changed for this one call (abort instead of thaw). */
+    bool (*begin)(unsigned index, Verb *verb, gpointer user_data);
     /* False: stop. */
     bool (*answered)(unsigned index, Verb verb, const StepOutcome *outcome, gpointer user_data);
     /* Exactly once, never from within sequence_start(); the sequence may be freed in it. */

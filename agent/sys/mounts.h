@@ -31,6 +31,7 @@ typedef struct {
     char *type;
     unsigned major, minor;
     MountAction action;
+    bool hidden; /* every mount point is mounted over: it cannot be opened from here */
     const char *reason; /* static text; NULL for MOUNT_FREEZE */
     unsigned rank;      /* order of freezing, equal ranks in parallel (graph.h); 0 first */
     GPtrArray

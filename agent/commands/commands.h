@@ -1,0 +1,35 @@
+/*
+ * commands: what a host may ask, in one table, and who may ask it.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "base/config.h"
+#include "proto/request.h"
+#include "quiesce/coordinator.h"
+
+/* The protocol level matched, shown first in guest-info: hosts compare it. */
+#define COMMANDS_STOCK_VERSION "11.1.1"
+
+typedef struct Commands Commands;
+struct Command;
+
+typedef struct {
+    Coordinator *coordinator;
+    const Config *config; /* borrowed; commands_set_config() replaces it */
+    Log *log;
+} CommandsContext;
+
+Commands *commands_new(const CommandsContext *context);
+void commands_free(Commands *commands);
+void commands_set_config(Commands *commands, const Config *config);
+const CommandsContext *commands_context(const Commands *commands);
+
+const struct Command *commands_find(const char *name); /* NULL: unknown */
+const struct Command *commands_nth(unsigned index);    /* NULL: no more */
+/* By allow and block lists only, as guest-info shows it. */
+bool commands_enabled(const Commands *commands, const struct Command *command);
+/* Whether it may run now on a channel; the stock texts otherwise. */
+bool commands_permit(const Commands *commands, const struct Command *command, const char *channel,
+                     bool observe, ProtoError *ret_error);

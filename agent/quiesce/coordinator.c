@@ -1,0 +1,427 @@
+/*
+ * coordinator: requests, budgets and the state; see coordinator.h.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "quiesce/coordinator_internal.h"
+
+#include "base/text.h"
+
+#include <string.h>
+
+static gboolean reply_budget_over(gpointer user_data);
+
+/* --- texts and answers -------------------------------------------------------------------------
+ */
+
+char *coordinator_error_text(const char *name, const char *phase, const char *reason, unsigned more)
+{
+    g_autofree char *tail = more > 0 ? g_strdup_printf(" (and %u more)", more) : g_strdup("");
+    g_autofree char *head = g_strdup_printf("quiesce failed: %s: %s: %s", name, phase, reason);
+    char line[TEXT_LINE_MAX + 1];
+    size_t length = text_line(line, sizeof(line) - strlen(tail), head, strlen(head));
+
+    g_strlcpy(line + length, tail, sizeof(line) - length);
+    return g_strdup(line);
+}
+
+void coordinator_changed(Coordinator *coordinator)
+{
+    coordinator->spec.changed(coordinator->spec.user_data);
+}
+
+void coordinator_answer_freeze(Coordinator *coordinator, const Answer *answer)
+{
+    Waiter waiter = coordinator->waiter;
+
+    deadline_source_clear(&coordinator->reply_timer);
+    coordinator->waiter = (Waiter){0};
+    if (waiter.func)
+        waiter.func(answer, waiter.user_data);
+}
+
+void coordinator_answer_error(Coordinator *coordinator, const char *text)
+{
+    Answer answer = {.kind = ANSWER_ERROR, .text = text};
+
+    coordinator_answer_freeze(coordinator, &answer);
+}
+
+void coordinator_answer_thaws(Coordinator *coordinator, const Answer *answer)
+{
+    g_autoptr(GArray) waiters = g_steal_pointer(&coordinator->thaw_waiters);
+
+    coordinator->thaw_waiters = g_array_new(FALSE, FALSE, sizeof(Waiter));
+    for (unsigned i = 0; i < waiters->len; i++) {
+        const Waiter *waiter = &g_array_index(waiters, Waiter, i);
+        /* The verdict goes to the first; what waits behind it joined a thaw that is over. */
+        if (i > 0 && answer->kind != ANSWER_OK) {
+            Answer later = {.kind = ANSWER_OK};
+            waiter->func(&later, waiter->user_data);
+            continue;
+        }
+        if (waiter->as_data && answer->kind == ANSWER_ERROR) {
+            Answer data = *answer;
+            data.kind = ANSWER_OK;
+            waiter->func(&data, waiter->user_data);
+            continue;
+        }
+        waiter->func(answer, waiter->user_data);
+    }
+}
+
+/* --- the state ---------------------------------------------------------------------------------
+ */
+
+void coordinator_roll_back(Coordinator *coordinator)
+{
+    operation_release(coordinator->operation, true);
+}
+
+/* The host's thaw, in FROZEN or LOST. */
+static void release_for_thaw(Coordinator *coordinator)
+{
+    if (coordinator->operation && !coordinator->operation->told)
+        operation_release(coordinator->operation, false);
+    else
+        (void)coordinator_event(coordinator, EVENT_RELEASED);
+}
+
+/* Who only reports (a lost hold, a loss) acts itself on the returned action. */
+static void act(Coordinator *coordinator, MachineAction action)
+{
+    switch (action) {
+    case ACTION_FREEZE:
+        operation_freeze(coordinator->operation);
+        break;
+    case ACTION_ANSWER_FROZEN:
+        coordinator_answer_frozen(coordinator);
+        break;
+    case ACTION_ROLL_BACK:
+        coordinator_roll_back(coordinator);
+        break;
+    case ACTION_RELEASE:
+        release_for_thaw(coordinator);
+        break;
+    case ACTION_FINISH:
+        coordinator_finish(coordinator);
+        break;
+    case ACTION_FORGET:
+        coordinator_consume_verdict(coordinator);
+        break;
+    default:
+        break;
+    }
+}
+
+MachineAction coordinator_event(Coordinator *coordinator, MachineEvent event)
+{
+    MachineStep step = machine_step(coordinator->state, event);
+    MachineState before = coordinator->state;
+
+    if (step.action == ACTION_INVALID) {
+        log_warning(coordinator->spec.log, "Event %s in state %s is a defect; please report it",
+                    machine_event_name(event), machine_state_name(before));
+        return ACTION_NONE;
+    }
+    coordinator->state = step.next;
+    if (before != step.next)
+        log_debug(coordinator->spec.log, "%s: %s to %s", machine_event_name(event),
+                  machine_state_name(before), machine_state_name(step.next));
+    act(coordinator, step.action);
+    if (before != coordinator->state)
+        coordinator_changed(coordinator);
+    return step.action;
+}
+
+/* --- freeze ------------------------------------------------------------------------------------
+ */
+
+static char *still_running_text(Coordinator *coordinator, const char *phase, bool host_waits)
+{
+    double waited = (double)(deadline_now() - coordinator->reply_asked_us) / USEC_PER_SEC;
+    g_autofree char *reason = NULL;
+
+    if (host_waits)
+        reason = g_strdup_printf("still running after %.1f s, ask again", waited);
+    else
+        reason = g_strdup("nobody waits for the freeze any more");
+    return coordinator_error_text(operation_waiting_for(coordinator->operation), phase, reason, 0);
+}
+
+static gboolean join_expired(gpointer user_data)
+{
+    Coordinator *coordinator = user_data;
+
+    deadline_source_clear(&coordinator->join_timer);
+    operation_fail(coordinator->operation, "agent", "budget",
+                   "prepared, but no freeze request came to use it", 0);
+    return G_SOURCE_REMOVE;
+}
+
+/* Answers the waiting freeze; preparation goes on for the next one to join. */
+void coordinator_ask_again(Coordinator *coordinator, bool cancelled)
+{
+    g_autofree char *text =
+        still_running_text(coordinator, cancelled ? "cancelled" : "prepare", !cancelled);
+    int64_t wait_us = COORDINATOR_JOIN_US;
+
+    if (!coordinator->operation->prepared)
+        wait_us += coordinator->spec.config->quiesce.freeze_budget_us;
+    deadline_source_clear(&coordinator->join_timer);
+    coordinator->join_timer = deadline_source_new(deadline_in(wait_us), join_expired, coordinator);
+    coordinator_answer_error(coordinator, text);
+}
+
+static gboolean freeze_budget_over(gpointer user_data)
+{
+    Coordinator *coordinator = user_data;
+    g_autofree char *reason =
+        g_strdup_printf("prepare and freeze took more than %.1f s",
+                        (double)coordinator->spec.config->quiesce.freeze_budget_us / USEC_PER_SEC);
+
+    deadline_source_clear(&coordinator->budget_timer);
+    if (coordinator->operation->prepared && !coordinator->waiter.func)
+        return G_SOURCE_REMOVE; /* prepared in time; the join timer watches it */
+    operation_fail(coordinator->operation, operation_waiting_for(coordinator->operation), "budget",
+                   reason, 0);
+    return G_SOURCE_REMOVE;
+}
+
+/* Rolling back takes time of the reply budget too. */
+static Deadline freezing_deadline(const Coordinator *coordinator)
+{
+    int64_t reserve =
+        MIN(coordinator->spec.config->quiesce.abort_budget_us, coordinator->reply_budget_us / 2);
+
+    return (Deadline){coordinator->reply_deadline.at_us - reserve};
+}
+
+static gboolean freezing_budget_over(gpointer user_data)
+{
+    Coordinator *coordinator = user_data;
+    g_autofree char *reason =
+        g_strdup_printf("still freezing, and the host waits only %.1f s for the answer",
+                        (double)coordinator->reply_budget_us / USEC_PER_SEC);
+
+    deadline_source_clear(&coordinator->reply_timer);
+    operation_fail(coordinator->operation, operation_waiting_for(coordinator->operation), "budget",
+                   reason, 0);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean reply_budget_over(gpointer user_data)
+{
+    Coordinator *coordinator = user_data;
+
+    deadline_source_clear(&coordinator->reply_timer);
+    if (coordinator->state == STATE_PREPARING) {
+        (void)coordinator_event(coordinator, EVENT_DETACH);
+        coordinator_ask_again(coordinator, false);
+    }
+    return G_SOURCE_REMOVE;
+}
+
+static void attach_waiter(Coordinator *coordinator, const FreezeRequest *request, AnswerFunc answer,
+                          gpointer user_data)
+{
+    int64_t budget = coordinator_reply_budget(coordinator);
+
+    if (request->budget_us > 0)
+        budget = MIN(budget, request->budget_us);
+    coordinator->waiter = (Waiter){answer, user_data, false};
+    coordinator->reply_asked_us = deadline_now();
+    coordinator->reply_budget_us = budget;
+    coordinator->reply_deadline = deadline_in(budget);
+    deadline_source_clear(&coordinator->join_timer);
+    deadline_source_clear(&coordinator->reply_timer);
+    coordinator->reply_timer =
+        deadline_source_new(coordinator->reply_deadline, reply_budget_over, coordinator);
+}
+
+static void begin_operation(Coordinator *coordinator, const FreezeRequest *request)
+{
+    Operation *before = g_steal_pointer(&coordinator->operation);
+
+    if (coordinator->verdict)
+        coordinator_consume_verdict(coordinator);
+    if (before) {
+        coordinator->straggler = before;
+        operation_release(before, true);
+        before->told = true;
+        deadline_source_clear(&coordinator->release_timer);
+    }
+    coordinator->operation = operation_new(coordinator, request);
+    coordinator->budget_timer =
+        deadline_source_new(deadline_in(coordinator->spec.config->quiesce.freeze_budget_us),
+                            freeze_budget_over, coordinator);
+    coordinator->starting = coordinator->straggler != NULL;
+    if (!coordinator->starting)
+        operation_survey(coordinator->operation);
+}
+
+static bool same_request(const Operation *operation, const FreezeRequest *request)
+{
+    if (!operation->requested || !request->mountpoints)
+        return !operation->requested && !request->mountpoints;
+    return g_strv_equal((const char *const *)operation->requested,
+                        (const char *const *)request->mountpoints);
+}
+
+static void refuse(Coordinator *coordinator, AnswerFunc answer, gpointer user_data)
+{
+    g_autofree char *text =
+        g_strdup_printf("quiesce failed: agent: operation %s in progress",
+                        coordinator->operation ? coordinator->operation->report->operation : "");
+    Answer refusal = {.kind = ANSWER_ERROR, .text = text};
+
+    answer(&refusal, user_data);
+}
+
+void coordinator_freeze(Coordinator *coordinator, const FreezeRequest *request, AnswerFunc answer,
+                        gpointer user_data)
+{
+    const char *reason = NULL;
+    bool idle = coordinator->state == STATE_THAWED || coordinator->state == STATE_LOST;
+
+    if (idle && !coordinator_ready(coordinator, &reason)) {
+        g_autofree char *text = coordinator_error_text("agent", "prepare", reason, 0);
+        Answer unable = {.kind = ANSWER_ERROR, .text = text};
+        answer(&unable, user_data);
+        return;
+    }
+    if (coordinator->state == STATE_PREPARING &&
+        (coordinator->waiter.func || !same_request(coordinator->operation, request))) {
+        refuse(coordinator, answer, user_data);
+        return;
+    }
+    switch (coordinator_event(coordinator, EVENT_FREEZE)) {
+    case ACTION_START:
+        attach_waiter(coordinator, request, answer, user_data);
+        begin_operation(coordinator, request);
+        break;
+    case ACTION_JOIN:
+        attach_waiter(coordinator, request, answer, user_data);
+        operation_rejoin(coordinator->operation);
+        break;
+    case ACTION_REFUSE_FROZEN: {
+        Answer frozen = {.kind = ANSWER_FROZEN};
+        answer(&frozen, user_data);
+        break;
+    }
+    default:
+        refuse(coordinator, answer, user_data);
+        break;
+    }
+}
+
+/* operation.c reports PREPARED through here: too little of the host's patience may be left. */
+void coordinator_prepared(Coordinator *coordinator)
+{
+    Deadline deadline = freezing_deadline(coordinator);
+
+    if (deadline_passed(deadline)) {
+        (void)coordinator_event(coordinator, EVENT_DETACH);
+        coordinator_ask_again(coordinator, false);
+        return;
+    }
+    deadline_source_clear(&coordinator->reply_timer);
+    coordinator->reply_timer = deadline_source_new(deadline, freezing_budget_over, coordinator);
+    (void)coordinator_event(coordinator, EVENT_PREPARED);
+}
+
+/* --- thaw, detach, stop ------------------------------------------------------------------------
+ */
+
+static bool thaw_names_other(const Coordinator *coordinator, const char *operation)
+{
+    const char *now = coordinator->operation ? coordinator->operation->report->operation
+                                             : coordinator->verdict_data.operation;
+
+    return operation && (coordinator->operation || coordinator->verdict) &&
+           strcmp(operation, now) != 0;
+}
+
+void coordinator_thaw(Coordinator *coordinator, const char *operation, bool verdict_as_data,
+                      AnswerFunc answer, gpointer user_data)
+{
+    Waiter waiter = {answer, user_data, verdict_as_data};
+    Answer thawed = {.kind = ANSWER_OK};
+
+    if (thaw_names_other(coordinator, operation)) {
+        refuse(coordinator, answer, user_data);
+        return;
+    }
+    if (coordinator->thaw_waiters->len >= COORDINATOR_WAITERS_MAX) {
+        Answer full = {.kind = ANSWER_ERROR,
+                       .text = "quiesce failed: agent: too many thaws are waiting already"};
+        answer(&full, user_data);
+        return;
+    }
+    if (coordinator->state == STATE_THAWED) {
+        (void)coordinator_event(coordinator, EVENT_THAW);
+        answer(&thawed, user_data);
+        return;
+    }
+    if (coordinator->operation && !coordinator->operation->error &&
+        (coordinator->state == STATE_PREPARING || coordinator->state == STATE_FREEZING)) {
+        coordinator->operation->error =
+            coordinator_error_text(operation_waiting_for(coordinator->operation), "cancelled",
+                                   "the host asked to thaw", 0);
+        coordinator->operation->report->result = REPORT_CANCELLED;
+    }
+    g_array_append_val(coordinator->thaw_waiters, waiter);
+    (void)coordinator_event(coordinator, EVENT_THAW);
+}
+
+static void answer_nobody(const Answer *answer, gpointer user_data)
+{
+    (void)answer;
+    (void)user_data;
+}
+
+static void forget_waiter(Coordinator *coordinator, gpointer user_data)
+{
+    if (coordinator->waiter.user_data == user_data && coordinator->waiter.func)
+        coordinator->waiter = (Waiter){0};
+    for (unsigned i = coordinator->thaw_waiters->len; i > 0; i--)
+        if (g_array_index(coordinator->thaw_waiters, Waiter, i - 1).user_data == user_data)
+            g_array_remove_index(coordinator->thaw_waiters, i - 1);
+}
+
+void coordinator_detach(Coordinator *coordinator, gpointer user_data, bool gone)
+{
+    bool waits = coordinator->waiter.func && coordinator->waiter.user_data == user_data;
+    MachineState state = coordinator->state;
+
+    if (gone && (!waits || !coordinator->spec.config->quiesce.disconnect_cancels)) {
+        forget_waiter(coordinator, user_data);
+        /* Scripts pipe one line and leave: the freeze goes on, its answer goes nowhere. */
+        if (waits)
+            coordinator->waiter = (Waiter){answer_nobody, NULL, false};
+        return;
+    }
+    if (!waits)
+        return;
+    if (gone)
+        forget_waiter(coordinator, user_data);
+    if (state == STATE_FREEZING && !coordinator->operation->error) {
+        coordinator->operation->error = still_running_text(coordinator, "cancelled", false);
+        coordinator->operation->report->result = REPORT_CANCELLED;
+    }
+    (void)coordinator_event(coordinator, EVENT_DETACH);
+    if (state == STATE_PREPARING)
+        coordinator_ask_again(coordinator, true);
+}
+
+void coordinator_stop(Coordinator *coordinator, ReportEndedBy ended_by, const char *reason,
+                      void (*done)(gpointer user_data), gpointer user_data)
+{
+    if (!coordinator->operation) {
+        done(user_data);
+        return;
+    }
+    coordinator->stopped = done;
+    coordinator->stopped_data = user_data;
+    coordinator_lose(coordinator, ended_by, reason);
+}

@@ -1,0 +1,123 @@
+/*
+ * coordinator_internal: what the coordinator's files share: coordinator.c (requests and state),
+ * operation.c (prepare and freeze), release.c (thaw, roll back, loss), recovery.c, status_json.c.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "quiesce/coordinator.h"
+#include "quiesce/sequence.h"
+
+typedef struct {
+    ReportParticipant *entry;
+    unsigned step; /* of the call under way */
+    bool called;   /* got prepare or freeze: is owed a thaw or abort */
+    bool failed;   /* got abort instead of thaw, no further verb before */
+    bool held;     /* its freeze (or prepare, when it wants no freeze) succeeded */
+    bool released;
+} Member;
+
+typedef struct {
+    Coordinator *owner;
+    Report *report;
+    char **requested;   /* mount points asked for; NULL: all */
+    char **mountpoints; /* being frozen */
+    int64_t limit_us;
+    int level_wanted;
+    Survey *survey;
+    Offload *surveying;
+    GPtrArray *participants; /* Participant *, owned; same index as members and the ledger */
+    Member *members;
+    Sequence *sequence;
+    FsStage *stage;
+    bool opened, syncing, members_prepared, sync_is_fresh, prepared;
+    bool laid_out;      /* in the ledger */
+    bool frozen;        /* HELD was reached */
+    bool empty;         /* nothing holds: answered 0 */
+    bool releasing;     /* release began */
+    bool abort;         /* release by abort instead of thaw */
+    bool stage_thawed;  /* as far as participants wait for it */
+    bool stage_settled; /* nothing is pending in the kernel */
+    bool members_released;
+    int64_t freezing_us, frozen_us, release_us; /* CLOCK_MONOTONIC; 0: not yet */
+    char *error;                                /* of the freeze, ready for the host */
+    unsigned error_more;
+    GSource *settle; /* operation_settle() under way; never from within a callback of a part */
+    bool told;       /* EVENT_RELEASED was sent for it */
+    bool recorded;   /* is in the history */
+} Operation;
+
+typedef struct {
+    AnswerFunc func;
+    gpointer user_data;
+    bool as_data;
+} Waiter;
+
+struct Coordinator {
+    CoordinatorSpec spec;
+    Keeper *keeper;
+    MachineState state;
+    Operation *operation; /* the one the state speaks of; NULL in THAWED and, released, in LOST */
+    Operation *straggler; /* released past its budget, still not gone */
+    Waiter waiter;        /* of the freeze; func NULL: nobody */
+    Deadline reply_deadline;
+    int64_t reply_asked_us, reply_budget_us;
+    GArray *thaw_waiters; /* Waiter */
+    GSource *reply_timer, *budget_timer, *join_timer, *release_timer, *limit_timer, *window_timer;
+    bool limit_extended;
+    History *history;
+    bool verdict; /* pending; text in the ledger */
+    LedgerVerdict verdict_data;
+    Report *verdict_report; /* of the lost operation, NULL after a restart */
+    bool starting;          /* a straggler has to go before the operation is surveyed */
+    bool recovering;
+    void (*stopped)(gpointer user_data);
+    gpointer stopped_data;
+};
+
+/* coordinator.c */
+MachineAction coordinator_event(Coordinator *coordinator, MachineEvent event);
+void coordinator_changed(Coordinator *coordinator);
+void coordinator_answer_freeze(Coordinator *coordinator, const Answer *answer);
+void coordinator_answer_error(Coordinator *coordinator, const char *text);
+void coordinator_answer_thaws(Coordinator *coordinator, const Answer *answer);
+/* The one error text: "quiesce failed: NAME: PHASE: REASON (and N more)", at most TEXT_LINE_MAX. */
+char *coordinator_error_text(const char *name, const char *phase, const char *reason,
+                             unsigned more);
+void coordinator_ask_again(Coordinator *coordinator, bool cancelled);
+void coordinator_roll_back(Coordinator *coordinator);
+void coordinator_prepared(Coordinator *coordinator); /* operation.c: both lines are done */
+
+/* finish.c */
+void coordinator_answer_frozen(Coordinator *coordinator);
+void coordinator_finish(Coordinator *coordinator);
+
+/* operation.c */
+Operation *operation_new(Coordinator *coordinator, const FreezeRequest *request);
+void operation_free(Operation *operation);
+void operation_survey(Operation *operation);
+void operation_freeze(Operation *operation);
+void operation_check_prepared(Operation *operation);
+void operation_rejoin(Operation *operation);
+void operation_fail(Operation *operation, const char *name, const char *phase, const char *reason,
+                    unsigned more);
+const char *operation_waiting_for(const Operation *operation); /* a name, for error texts */
+unsigned operation_holding(const Operation *operation);        /* filesystems and participants */
+unsigned operation_count(const Operation *operation);          /* what hosts are told */
+
+/* release.c */
+void operation_release(Operation *operation, bool abort);
+void operation_stage_thawed(Operation *operation);
+void operation_stage_settled(Operation *operation);
+void operation_settle(Operation *operation);
+void coordinator_lose(Coordinator *coordinator, ReportEndedBy ended_by, const char *reason);
+void coordinator_note_loss(Coordinator *coordinator, ReportEndedBy ended_by, const char *reason);
+char *coordinator_verdict_text(const Coordinator *coordinator);
+void coordinator_consume_verdict(Coordinator *coordinator);
+void coordinator_watch_window(Coordinator *coordinator);
+
+int64_t coordinator_boottime_us(void);
+
+/* recovery.c */
+void coordinator_recover(Coordinator *coordinator);

@@ -1,0 +1,322 @@
+/*
+ * filesystems: the life of the stage; see filesystems.h.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "quiesce/filesystems_internal.h"
+
+#include "sys/writeback.h"
+
+#include <string.h>
+#include <unistd.h>
+
+void fs_stage_fail(FsStage *stage, const char *name, const char *format, ...)
+{
+    va_list args;
+
+    if (stage->failures++ > 0)
+        return;
+    va_start(args, format);
+    stage->failure_reason = g_strdup_vprintf(format, args);
+    va_end(args);
+    stage->failure_name = g_strdup(name);
+}
+
+void fs_stage_timer(FsStage *stage, int64_t delay_us, GSourceFunc func)
+{
+    deadline_source_clear(&stage->timer);
+    stage->timer = deadline_source_new(deadline_in(delay_us), func, stage);
+}
+
+static void fs_item_free(FsItem *item)
+{
+    if (item->open)
+        offload_open_cancel(item->open);
+    if (item->fd >= 0)
+        close(item->fd);
+    g_free(item);
+}
+
+FsStage *fs_stage_new(const FsStageSpec *spec, const FsStageEvents *events, gpointer user_data)
+{
+    FsStage *stage = g_new0(FsStage, 1);
+
+    stage->spec = *spec;
+    stage->events = *events;
+    stage->user_data = user_data;
+    stage->items = g_ptr_array_new_with_free_func((GDestroyNotify)fs_item_free);
+    for (unsigned i = 0; i < spec->mounts->len; i++) {
+        const Mount *mount = g_ptr_array_index(spec->mounts, i);
+        ReportFilesystem *entry = report_add_filesystem(spec->report, mount);
+        FsItem *item = NULL;
+
+        if (mount->action == MOUNT_SKIP || mount->hidden) {
+            report_fs_reason(entry, FS_SKIPPED, "%s",
+                             mount->hidden ? "every mount point is mounted over" : mount->reason);
+            if (mount->hidden)
+                report_lower(spec->report, LEVEL_CRASH, "%s: mounted over", mount->mountpoint);
+            continue;
+        }
+        item = g_new0(FsItem, 1);
+        *item = (FsItem){.stage = stage, .mount = mount, .entry = entry, .fd = -1};
+        item->to_freeze = mount->action == MOUNT_FREEZE;
+        if (!item->to_freeze)
+            report_fs_reason(entry, FS_SKIPPED, "%s", mount->reason);
+        g_ptr_array_add(stage->items, item);
+    }
+    return stage;
+}
+
+void fs_stage_free(FsStage *stage)
+{
+    if (!stage)
+        return;
+    fs_stage_presync_end(stage);
+    deadline_source_clear(&stage->timer);
+    g_ptr_array_unref(stage->items);
+    g_free(stage->failure_name);
+    g_free(stage->failure_reason);
+    g_free(stage);
+}
+
+unsigned fs_stage_count(const FsStage *stage)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < stage->items->len; i++)
+        count += ((FsItem *)g_ptr_array_index(stage->items, i))->to_freeze;
+    return count;
+}
+
+unsigned fs_stage_ledger_count(const FsStage *stage)
+{
+    return stage->items->len;
+}
+
+void fs_stage_ledger_specs(const FsStage *stage, LedgerFilesystemSpec *specs)
+{
+    for (unsigned i = 0; i < stage->items->len; i++) {
+        const Mount *mount = ((FsItem *)g_ptr_array_index(stage->items, i))->mount;
+
+        specs[i] =
+            (LedgerFilesystemSpec){mount->major, mount->minor, mount->rank, mount->mountpoint};
+    }
+}
+
+/* The ledger was laid out before the opens and the keeper counts as the ledger does, so what could
+ * not be opened keeps its place: the ledger's own fd stands for it, on tmpfs, only "synced". */
+static void fs_stage_arm(FsStage *stage)
+{
+    g_autofree KeeperFilesystem *list = g_new0(KeeperFilesystem, MAX(stage->items->len, 1));
+
+    for (unsigned i = 0; i < stage->items->len; i++) {
+        FsItem *item = g_ptr_array_index(stage->items, i);
+
+        list[i].fd = item->fd >= 0 ? item->fd : ledger_fd(stage->spec.ledger);
+        list[i].rank = item->mount->rank;
+        list[i].flags = (stage->spec.skip_errors ? KEEPER_FS_MAY_FAIL : 0) |
+                        (item->to_freeze && item->fd >= 0 ? 0 : KEEPER_FS_SYNC_ONLY);
+    }
+    stage->state = FS_ARMING;
+    if (!keeper_arm(stage->spec.keeper, ledger_fd(stage->spec.ledger), list, stage->items->len)) {
+        fs_stage_fail(stage, "keeper", "%s", keeper_unready_reason(stage->spec.keeper));
+        fs_stage_report_failed(stage);
+    }
+}
+
+void fs_stage_report_failed(FsStage *stage)
+{
+    if (stage->state != FS_THAWING && stage->state != FS_OVER)
+        stage->events.failed(stage, stage->user_data);
+}
+
+static void fs_stage_opens_done(FsStage *stage)
+{
+    if (stage->failures > 0)
+        fs_stage_report_failed(stage);
+    else
+        fs_stage_arm(stage);
+}
+
+static void fs_item_opened(int fd, int error_number, gpointer user_data)
+{
+    FsItem *item = user_data;
+    FsStage *stage = item->stage;
+
+    item->open = NULL;
+    item->fd = fd;
+    stage->opening--;
+    if (fd < 0) {
+        report_fs_reason(item->entry, FS_FAILED, "cannot be opened: %s",
+                         error_number == EXDEV ? "mounted over" : g_strerror(error_number));
+        if (item->to_freeze && stage->spec.skip_errors)
+            report_lower(stage->spec.report, LEVEL_CRASH, "%s: %s", item->mount->mountpoint,
+                         item->entry->reason);
+        else if (item->to_freeze)
+            fs_stage_fail(stage, item->mount->mountpoint, "%s", item->entry->reason);
+    }
+    if (stage->opening == 0 && stage->state == FS_OPENING)
+        fs_stage_opens_done(stage);
+}
+
+void fs_stage_open(FsStage *stage)
+{
+    stage->state = FS_OPENING;
+    stage->opening = stage->items->len;
+    for (unsigned i = 0; i < stage->items->len; i++) {
+        FsItem *item = g_ptr_array_index(stage->items, i);
+
+        item->open = offload_open(item->mount->mountpoint,
+                                  stage->spec.check_mount_id ? item->mount->mount_id : -1,
+                                  deadline_in(FS_OPEN_US), fs_item_opened, item);
+    }
+    if (stage->items->len == 0)
+        fs_stage_arm(stage);
+}
+
+/* --- pre-sync ----------------------------------------------------------------------------------
+ */
+
+static int64_t dirty_now(FsStage *stage)
+{
+    WritebackLoad load;
+
+    if (!writeback_load(stage->spec.procfs, &load, NULL))
+        return 0;
+    return (int64_t)(load.dirty_bytes + load.writeback_bytes);
+}
+
+/* Settings are put into the ledger before they are changed; without them presync still works. */
+static void gentle_begin(FsStage *stage)
+{
+    WritebackSettings now, gentle;
+
+    if (!writeback_read(stage->spec.procfs, &now, NULL))
+        return;
+    ledger_save_writeback(stage->spec.ledger, &now);
+    gentle = writeback_gentle(&now);
+    stage->gentle = true;
+    (void)writeback_apply(stage->spec.procfs, &gentle, NULL);
+}
+
+void fs_stage_presync_end(FsStage *stage)
+{
+    WritebackSettings before;
+
+    if (!stage->gentle)
+        return;
+    stage->gentle = false;
+    if (ledger_saved_writeback(stage->spec.ledger, &before) &&
+        writeback_apply(stage->spec.procfs, &before, NULL))
+        ledger_clear_writeback(stage->spec.ledger);
+}
+
+static gboolean gentle_sample(gpointer user_data)
+{
+    FsStage *stage = user_data;
+
+    deadline_source_clear(&stage->timer);
+    if (stage->state != FS_SYNCING)
+        return G_SOURCE_REMOVE;
+    if (!deadline_passed(stage->presync_deadline) &&
+        presync_gentle(&stage->presync, dirty_now(stage), deadline_now())) {
+        /* The kernel has no event for "less is dirty"; this ends after seconds. */
+        fs_stage_timer(stage, PRESYNC_SAMPLE_US, gentle_sample);
+        return G_SOURCE_REMOVE;
+    }
+    fs_stage_presync_next(stage);
+    return G_SOURCE_REMOVE;
+}
+
+void fs_stage_presync_next(FsStage *stage)
+{
+    stage->sync_started_us = deadline_now();
+    if (!keeper_sync(stage->spec.keeper)) {
+        fs_stage_fail(stage, "keeper", "%s", keeper_unready_reason(stage->spec.keeper));
+        fs_stage_report_failed(stage);
+    }
+}
+
+void fs_stage_presync(FsStage *stage, Deadline deadline)
+{
+    int64_t dirty = dirty_now(stage);
+
+    stage->state = FS_SYNCING;
+    stage->presync_deadline = deadline;
+    presync_init(&stage->presync);
+    if (stage->spec.report->dirty_before_bytes < 0)
+        stage->spec.report->dirty_before_bytes = dirty;
+    if (!stage->spec.pre_sync || dirty <= PRESYNC_SMALL_BYTES) {
+        fs_stage_presync_next(stage);
+        return;
+    }
+    gentle_begin(stage);
+    fs_stage_timer(stage, PRESYNC_SAMPLE_US, gentle_sample);
+}
+
+/* --- what others ask ---------------------------------------------------------------------------
+ */
+
+static unsigned count_items(const FsStage *stage, bool (*test)(const FsItem *item))
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < stage->items->len; i++)
+        count += test(g_ptr_array_index(stage->items, i));
+    return count;
+}
+
+static bool is_frozen(const FsItem *item)
+{
+    return item->frozen;
+}
+
+static bool was_frozen(const FsItem *item)
+{
+    return item->was_frozen;
+}
+
+static bool is_thawed(const FsItem *item)
+{
+    return item->thawed && !item->foreign_thaw;
+}
+
+unsigned fs_stage_frozen(const FsStage *stage)
+{
+    return count_items(stage, is_frozen);
+}
+
+unsigned fs_stage_held(const FsStage *stage)
+{
+    return count_items(stage, was_frozen);
+}
+
+unsigned fs_stage_thawed_count(const FsStage *stage)
+{
+    return count_items(stage, is_thawed);
+}
+
+unsigned fs_stage_pending(const FsStage *stage)
+{
+    return stage->pending;
+}
+
+bool fs_stage_foreign_thaw(const FsStage *stage, const char **ret_mountpoint)
+{
+    for (unsigned i = 0; i < stage->items->len; i++) {
+        const FsItem *item = g_ptr_array_index(stage->items, i);
+
+        if (item->foreign_thaw) {
+            *ret_mountpoint = item->mount->mountpoint;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *fs_stage_failure(const FsStage *stage, const char **ret_name, unsigned *ret_more)
+{
+    *ret_name = stage->failure_name ? stage->failure_name : "filesystems";
+    *ret_more = stage->failures > 0 ? stage->failures - 1 : 0;
+    return stage->failure_reason ? stage->failure_reason : "failed";
+}

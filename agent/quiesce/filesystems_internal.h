@@ -1,0 +1,63 @@
+/*
+ * filesystems_internal: what filesystems.c (life of the stage) and fs_keeper.c (its talk with the
+ * keeper, and rescue without it) share.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "quiesce/filesystems.h"
+#include "quiesce/presync.h"
+#include "sys/offload.h"
+
+typedef enum {
+    FS_OPENING,
+    FS_ARMING,
+    FS_READY,
+    FS_SYNCING,
+    FS_FREEZING,
+    FS_HELD,
+    FS_THAWING,
+    FS_OVER,
+} FsState;
+
+typedef struct {
+    FsStage *stage;
+    const Mount *mount;
+    ReportFilesystem *entry;
+    OffloadOpen *open;
+    int fd;         /* -1: not open */
+    bool to_freeze; /* false: only synced */
+    bool frozen, was_frozen, thawed, foreign_thaw;
+    int64_t frozen_at_us;
+} FsItem;
+
+struct FsStage {
+    FsStageSpec spec;
+    FsStageEvents events;
+    gpointer user_data;
+    FsState state;
+    GPtrArray *items; /* FsItem *; index is the ledger's and the keeper's */
+    unsigned opening;
+    bool armed;
+    Presync presync;
+    bool gentle; /* write-back settings are changed */
+    Deadline presync_deadline;
+    int64_t sync_started_us;
+    GSource *timer; /* sample, stuck or thaw wait, by state */
+    bool thaw_told;
+    unsigned pending;
+    char *failure_name, *failure_reason;
+    unsigned failures;
+    bool keeper_gone;
+    unsigned rescues; /* rescue rounds still running */
+    unsigned rescue_round;
+};
+
+void fs_stage_fail(FsStage *stage, const char *name, const char *format, ...) G_GNUC_PRINTF(3, 4);
+void fs_stage_timer(FsStage *stage, int64_t delay_us, GSourceFunc func);
+void fs_stage_report_failed(FsStage *stage); /* events.failed for the step under way */
+void fs_stage_presync_next(FsStage *stage);
+void fs_stage_presync_end(FsStage *stage);
+void fs_stage_thaw_over(FsStage *stage);
+void fs_stage_rescue(FsStage *stage);

@@ -1,0 +1,137 @@
+/*
+ * finish: the moments at which somebody is answered: held, thawed, rolled back.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "quiesce/coordinator_internal.h"
+
+/* Of the journal's catalogue; an operator's monitoring keys on them. */
+#define MESSAGE_FROZE  "5b6f0f8e41f9446c8a0b1f7e6a2d9c11"
+#define MESSAGE_THAWED "5b6f0f8e41f9446c8a0b1f7e6a2d9c12"
+#define MESSAGE_FAILED "5b6f0f8e41f9446c8a0b1f7e6a2d9c13"
+
+static gboolean limit_passed(gpointer user_data)
+{
+    Coordinator *coordinator = user_data;
+    GSource *source = coordinator->limit_timer;
+    int64_t late_us = deadline_now() - g_source_get_ready_time(source);
+
+    deadline_source_clear(&coordinator->limit_timer);
+    if (late_us > KEEPER_LATE_US && !coordinator->limit_extended) {
+        /* The VM was paused or the clock jumped: the host's thaw may be on its way. */
+        coordinator->limit_extended = true;
+        coordinator->operation->report->paused_us += late_us;
+        coordinator->limit_timer =
+            deadline_source_new(deadline_in(COORDINATOR_GRACE_US), limit_passed, coordinator);
+        return G_SOURCE_REMOVE;
+    }
+    coordinator_lose(coordinator, ENDED_BY_LIMIT, "the frozen limit passed");
+    return G_SOURCE_REMOVE;
+}
+
+void coordinator_answer_frozen(Coordinator *coordinator)
+{
+    Operation *operation = coordinator->operation;
+    Report *report = operation->report;
+    Answer answer = {.kind = ANSWER_OK, .report = report, .held = true};
+
+    operation->frozen = true;
+    operation->frozen_us = deadline_now();
+    report->freeze_us = operation->frozen_us - operation->freezing_us;
+    answer.count = operation_count(operation);
+    deadline_source_clear(&coordinator->budget_timer);
+    ledger_set_frozen_since(coordinator->spec.ledger, coordinator_boottime_us(),
+                            (uint32_t)(operation->limit_us / USEC_PER_SEC));
+    /* The keeper's own timer is first; this one is for a keeper that does not do its duty. */
+    coordinator->limit_extended = false;
+    coordinator->limit_timer = deadline_source_new(deadline_in(operation->limit_us + USEC_PER_SEC),
+                                                   limit_passed, coordinator);
+    log_write(coordinator->spec.log, LOG_NOTICE, MESSAGE_FROZE,
+              "Frozen: %u held, level %s, operation %s", answer.count, level_name(report->level),
+              report->operation);
+    coordinator_answer_freeze(coordinator, &answer);
+}
+
+static void finish_thaw(Coordinator *coordinator, Operation *operation)
+{
+    Report *report = operation->report;
+    const char *mountpoint = NULL;
+    Answer answer = {.kind = ANSWER_OK, .report = report};
+    g_autofree char *text = NULL;
+
+    if (!coordinator->verdict && operation->frozen &&
+        fs_stage_foreign_thaw(operation->stage, &mountpoint)) {
+        g_autofree char *reason = g_strdup_printf("%s was thawed by somebody else", mountpoint);
+        coordinator->operation = operation;
+        coordinator_note_loss(coordinator, ENDED_BY_LOCAL_THAW, reason);
+    }
+    answer.count = MAX(fs_stage_thawed_count(operation->stage), operation_count(operation) ? 1 : 0);
+    answer.held = !coordinator->verdict;
+    if (coordinator->verdict) {
+        text = coordinator_verdict_text(coordinator);
+        answer.kind = ANSWER_ERROR;
+        answer.text = text;
+        coordinator_consume_verdict(coordinator);
+    } else if (report->result == REPORT_RUNNING) {
+        report->result = REPORT_OK;
+        report->ended_by = ENDED_BY_HOST_THAW;
+    }
+    report->verdict_delivered = true;
+    log_write(coordinator->spec.log, LOG_NOTICE, MESSAGE_THAWED,
+              "Thawed after %.3f s, level %s, operation %s",
+              (double)MAX(report->frozen_us, 0) / USEC_PER_SEC, level_name(report->level),
+              report->operation);
+    coordinator_answer_thaws(coordinator, &answer);
+}
+
+static void finish_abort(Coordinator *coordinator, Operation *operation)
+{
+    Report *report = operation->report;
+    Answer thawed = {.kind = ANSWER_OK, .report = report};
+
+    report->ended_by = ENDED_BY_ROLLBACK;
+    if (operation->empty) {
+        Answer nothing = {.kind = ANSWER_OK, .report = report};
+        report->result = REPORT_OK;
+        coordinator_answer_freeze(coordinator, &nothing);
+    } else {
+        if (report->result == REPORT_RUNNING)
+            report->result = REPORT_FAILED;
+        if (!operation->error)
+            operation->error = coordinator_error_text("agent", "cancelled", "thawed", 0);
+        report_lower(report, LEVEL_CRASH, "%s", operation->error);
+        report->error = g_strdup(operation->error);
+        log_write(coordinator->spec.log, LOG_ERROR, MESSAGE_FAILED, "%s", operation->error);
+        coordinator_answer_error(coordinator, operation->error);
+    }
+    coordinator_answer_thaws(coordinator, &thawed);
+}
+
+/* The release is done, or past its budget: answer, and keep what is left as the straggler. */
+void coordinator_finish(Coordinator *coordinator)
+{
+    Operation *operation = coordinator->operation;
+
+    coordinator->operation = NULL;
+    if (operation) {
+        coordinator->straggler = operation;
+        if (!operation->recorded)
+            history_add(coordinator->history, operation->report);
+        operation->recorded = true;
+        if (operation->abort && !operation->frozen)
+            finish_abort(coordinator, operation);
+        else
+            finish_thaw(coordinator, operation);
+        if (coordinator->operation == operation)
+            coordinator->operation = NULL;
+    } else if (coordinator->verdict) {
+        g_autofree char *text = coordinator_verdict_text(coordinator);
+        Answer answer = {.kind = ANSWER_ERROR, .text = text};
+
+        coordinator_consume_verdict(coordinator);
+        coordinator_answer_thaws(coordinator, &answer);
+    } else {
+        Answer answer = {.kind = ANSWER_OK};
+        coordinator_answer_thaws(coordinator, &answer);
+    }
+}

@@ -1,0 +1,385 @@
+/*
+ * fs_keeper: the stage's talk with the keeper, and the rescue without it; see filesystems.h.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "quiesce/filesystems_internal.h"
+
+#include "sys/writeback.h"
+
+#include <errno.h>
+
+#define RESCUE_ROUNDS_MAX 40u                   /* with RESCUE_AGAIN_US: about 10 s */
+#define RESCUE_AGAIN_US   (250 * USEC_PER_MSEC) /* for a FIFREEZE the dead keeper left behind */
+
+static void rescue_round(FsStage *stage);
+
+static FsItem *item_of(FsStage *stage, const KeeperMessage *message)
+{
+    return message->index < stage->items->len ? g_ptr_array_index(stage->items, message->index)
+                                              : NULL;
+}
+
+static gboolean freeze_stuck(gpointer user_data)
+{
+    FsStage *stage = user_data;
+
+    deadline_source_clear(&stage->timer);
+    for (unsigned i = 0; i < stage->items->len; i++) {
+        FsItem *item = g_ptr_array_index(stage->items, i);
+        const KeeperLedgerFilesystem *entry = ledger_filesystem(stage->spec.ledger, i);
+
+        if (entry && entry->state == KEEPER_FS_IN_FLIGHT) {
+            report_fs_reason(item->entry, FS_FAILED, "FIFREEZE still in the kernel after %.1f s",
+                             (double)FS_STUCK_US / USEC_PER_SEC);
+            fs_stage_fail(stage, item->mount->mountpoint, "%s", item->entry->reason);
+        }
+    }
+    if (stage->failures == 0)
+        fs_stage_fail(stage, "keeper", "no answer to the freeze");
+    fs_stage_report_failed(stage);
+    return G_SOURCE_REMOVE;
+}
+
+void fs_stage_freeze(FsStage *stage, int64_t limit_us)
+{
+    WritebackLoad load;
+
+    fs_stage_presync_end(stage);
+    if (writeback_load(stage->spec.procfs, &load, NULL))
+        stage->spec.report->dirty_after_bytes = (int64_t)(load.dirty_bytes + load.writeback_bytes);
+    stage->state = FS_FREEZING;
+    if (!keeper_freeze(stage->spec.keeper, limit_us)) {
+        fs_stage_fail(stage, "keeper", "%s", keeper_unready_reason(stage->spec.keeper));
+        fs_stage_report_failed(stage);
+        return;
+    }
+    fs_stage_timer(stage, FS_STUCK_US, freeze_stuck);
+}
+
+static gboolean thaw_wait_over(gpointer user_data)
+{
+    FsStage *stage = user_data;
+
+    deadline_source_clear(&stage->timer);
+    if (stage->pending == 0)
+        stage->pending = fs_stage_frozen(stage);
+    if (!stage->thaw_told) {
+        stage->thaw_told = true;
+        stage->events.thawed(stage, stage->user_data);
+    }
+    return G_SOURCE_REMOVE;
+}
+
+/* Everything is thawed. */
+void fs_stage_thaw_over(FsStage *stage)
+{
+    deadline_source_clear(&stage->timer);
+    stage->state = FS_OVER;
+    stage->pending = 0;
+    if (!stage->keeper_gone && stage->armed)
+        (void)keeper_disarm(stage->spec.keeper);
+    stage->armed = false;
+    if (stage->thaw_told)
+        stage->events.settled(stage, stage->user_data);
+    else {
+        stage->thaw_told = true;
+        stage->events.thawed(stage, stage->user_data);
+    }
+}
+
+static gboolean thaw_nothing(gpointer user_data)
+{
+    FsStage *stage = user_data;
+
+    deadline_source_clear(&stage->timer);
+    fs_stage_thaw_over(stage);
+    return G_SOURCE_REMOVE;
+}
+
+void fs_stage_thaw(FsStage *stage)
+{
+    bool may_hold = stage->state == FS_FREEZING || stage->state == FS_HELD;
+
+    if (stage->state == FS_THAWING || stage->state == FS_OVER)
+        return;
+    fs_stage_presync_end(stage);
+    stage->state = FS_THAWING;
+    if (!may_hold) {
+        fs_stage_timer(stage, 0, thaw_nothing);
+        return;
+    }
+    fs_stage_timer(stage, FS_THAW_WAIT_US, thaw_wait_over);
+    if (stage->keeper_gone || !keeper_thaw(stage->spec.keeper))
+        fs_stage_rescue(stage);
+}
+
+/* --- messages ----------------------------------------------------------------------------------
+ */
+
+static void on_synced(FsStage *stage, const KeeperMessage *message)
+{
+    FsItem *item = item_of(stage, message);
+
+    if (!item || item->fd < 0)
+        return;
+    if (message->error == 0) {
+        item->entry->presync_us = MAX(item->entry->presync_us, 0) + message->duration_us;
+        return;
+    }
+    report_fs_reason(item->entry, FS_FAILED, "syncfs: %s", g_strerror(message->error));
+    if (item->to_freeze && !stage->spec.skip_errors)
+        fs_stage_fail(stage, item->mount->mountpoint, "%s", item->entry->reason);
+    else
+        report_lower(stage->spec.report, LEVEL_CRASH, "%s: %s", item->mount->mountpoint,
+                     item->entry->reason);
+}
+
+static void on_sync_done(FsStage *stage)
+{
+    int64_t took = deadline_now() - stage->sync_started_us;
+
+    if (stage->state != FS_SYNCING)
+        return;
+    if (stage->failures > 0) {
+        fs_stage_report_failed(stage);
+        return;
+    }
+    if (stage->spec.pre_sync && !deadline_passed(stage->presync_deadline) &&
+        presync_round(&stage->presync, took)) {
+        fs_stage_presync_next(stage);
+        return;
+    }
+    fs_stage_presync_end(stage);
+    stage->state = FS_READY;
+    stage->events.synced(stage, stage->user_data);
+}
+
+static void froze_failed(FsStage *stage, FsItem *item, int error_number)
+{
+    if (error_number == EOPNOTSUPP) {
+        /* Its type has no freeze: synced is the best there is, and does not lower the level. */
+        item->to_freeze = false;
+        report_fs_reason(item->entry, FS_SKIPPED, "%s cannot be frozen", item->mount->type);
+        return;
+    }
+    if (error_number == EBUSY)
+        report_fs_reason(item->entry, FS_BUSY, "frozen by somebody else");
+    else
+        report_fs_reason(item->entry, FS_FAILED, "FIFREEZE: %s", g_strerror(error_number));
+    if (stage->spec.skip_errors)
+        report_lower(stage->spec.report, LEVEL_CRASH, "%s: %s", item->mount->mountpoint,
+                     item->entry->reason);
+    else
+        fs_stage_fail(stage, item->mount->mountpoint, "%s", item->entry->reason);
+}
+
+static void on_froze(FsStage *stage, const KeeperMessage *message)
+{
+    FsItem *item = item_of(stage, message);
+
+    if (!item || !item->to_freeze)
+        return;
+    item->entry->start_us = report_offset(stage->spec.report, message->start_us);
+    item->entry->freeze_us = message->duration_us;
+    if (message->error) {
+        froze_failed(stage, item, message->error);
+        return;
+    }
+    item->frozen = item->was_frozen = true;
+    item->frozen_at_us = message->start_us + message->duration_us;
+    item->entry->result = FS_FROZEN;
+}
+
+static void on_freeze_done(FsStage *stage)
+{
+    if (stage->state != FS_FREEZING)
+        return;
+    deadline_source_clear(&stage->timer);
+    if (stage->failures > 0) {
+        fs_stage_report_failed(stage);
+        return;
+    }
+    stage->state = FS_HELD;
+    stage->events.frozen(stage, stage->user_data);
+}
+
+static void item_thawed(FsStage *stage, FsItem *item, int error_number, int64_t duration_us)
+{
+    if (item->frozen)
+        item->entry->frozen_us = deadline_now() - item->frozen_at_us;
+    item->entry->thaw_us = duration_us;
+    item->frozen = false;
+    item->thawed = true;
+    if (error_number == EINVAL && item->was_frozen) {
+        item->foreign_thaw = true;
+        g_free(item->entry->reason);
+        item->entry->reason = g_strdup("was thawed by somebody else");
+    }
+    if (item->entry->result == FS_FROZEN && error_number && error_number != EINVAL)
+        report_fs_reason(item->entry, FS_FAILED, "FITHAW: %s", g_strerror(error_number));
+    (void)stage;
+}
+
+static void on_thaw_done(FsStage *stage, const KeeperMessage *message)
+{
+    static const struct {
+        ReportEndedBy ended_by;
+        const char *reason;
+    } CAUSES[] = {
+        [KEEPER_CAUSE_REQUEST] = {ENDED_BY_NOTHING, NULL},
+        [KEEPER_CAUSE_LIMIT] = {ENDED_BY_LIMIT, "the frozen limit passed"},
+        [KEEPER_CAUSE_SILENCE] = {ENDED_BY_SERVICE_DEATH, "the service did not answer its keeper"},
+        [KEEPER_CAUSE_EOF] = {ENDED_BY_SERVICE_DEATH, "the service ended"},
+        [KEEPER_CAUSE_STOP] = {ENDED_BY_STOP, "the keeper was stopped"},
+    };
+
+    stage->pending = message->pending;
+    if (stage->state == FS_FREEZING || stage->state == FS_HELD) {
+        stage->state = FS_THAWING;
+        if (message->cause < G_N_ELEMENTS(CAUSES) && CAUSES[message->cause].reason)
+            stage->events.lost(stage, CAUSES[message->cause].ended_by,
+                               CAUSES[message->cause].reason, stage->user_data);
+    }
+    if (stage->state != FS_THAWING)
+        return;
+    if (message->pending == 0)
+        fs_stage_thaw_over(stage);
+    else if (!stage->thaw_told)
+        thaw_wait_over(stage);
+}
+
+void fs_stage_message(FsStage *stage, const KeeperMessage *message)
+{
+    FsItem *item = NULL;
+
+    switch ((KeeperMessageType)message->type) {
+    case KEEPER_ARMED:
+        stage->armed = true;
+        if (stage->state == FS_ARMING) {
+            stage->state = FS_READY;
+            stage->events.opened(stage, stage->user_data);
+        }
+        break;
+    case KEEPER_SYNCED:
+        on_synced(stage, message);
+        break;
+    case KEEPER_SYNC_DONE:
+        on_sync_done(stage);
+        break;
+    case KEEPER_FROZE:
+        on_froze(stage, message);
+        break;
+    case KEEPER_FREEZE_DONE:
+        on_freeze_done(stage);
+        break;
+    case KEEPER_THAWED:
+        item = item_of(stage, message);
+        if (item)
+            item_thawed(stage, item, message->error, message->duration_us);
+        break;
+    case KEEPER_THAW_DONE:
+        on_thaw_done(stage, message);
+        break;
+    case KEEPER_REFUSED:
+        fs_stage_fail(stage, "keeper", "refused a request: %s", g_strerror(message->error));
+        fs_stage_report_failed(stage);
+        break;
+    default:
+        break;
+    }
+}
+
+/* --- without the keeper ------------------------------------------------------------------------
+ */
+
+static void rescue_thawed(unsigned index, int error_number, gpointer user_data)
+{
+    FsStage *stage = user_data;
+    FsItem *item = g_ptr_array_index(stage->items, index);
+
+    /* EINVAL: not frozen, or a FIFREEZE of the dead keeper has not completed yet. The first is the
+     * end of it, the second is seen again in the next round. */
+    if (error_number == 0 || (error_number == EINVAL && item->frozen)) {
+        ledger_set_filesystem(stage->spec.ledger, index, KEEPER_FS_THAWED);
+        item_thawed(stage, item, 0, 0);
+    }
+}
+
+static gboolean rescue_again(gpointer user_data)
+{
+    FsStage *stage = user_data;
+
+    deadline_source_clear(&stage->timer);
+    rescue_round(stage);
+    return G_SOURCE_REMOVE;
+}
+
+static bool unresolved(const FsStage *stage, unsigned index)
+{
+    const KeeperLedgerFilesystem *entry = ledger_filesystem(stage->spec.ledger, index);
+
+    return entry && (entry->state == KEEPER_FS_IN_FLIGHT || entry->state == KEEPER_FS_FROZEN);
+}
+
+static void rescue_done(unsigned pending, gpointer user_data)
+{
+    FsStage *stage = user_data;
+    unsigned left = pending;
+
+    stage->rescues = 0;
+    for (unsigned i = 0; i < stage->items->len; i++)
+        left += unresolved(stage, i);
+    if (left > 0 && ++stage->rescue_round < RESCUE_ROUNDS_MAX) {
+        stage->pending = left;
+        fs_stage_timer(stage, RESCUE_AGAIN_US, rescue_again);
+        return;
+    }
+    fs_stage_thaw_over(stage);
+}
+
+static void rescue_round(FsStage *stage)
+{
+    g_autofree KeeperRescueFilesystem *list = g_new0(KeeperRescueFilesystem, stage->items->len + 1);
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < stage->items->len; i++) {
+        FsItem *item = g_ptr_array_index(stage->items, i);
+
+        if (item->fd >= 0 && (item->frozen || unresolved(stage, i)))
+            list[count++] = (KeeperRescueFilesystem){item->fd, item->mount->rank, i};
+    }
+    stage->rescues = 1;
+    keeper_rescue(list, count, deadline_in(FS_THAW_WAIT_US), rescue_thawed, rescue_done, stage);
+}
+
+void fs_stage_rescue(FsStage *stage)
+{
+    if (stage->rescues == 0)
+        rescue_round(stage);
+}
+
+void fs_stage_keeper_lost(FsStage *stage, const char *reason)
+{
+    bool may_hold = stage->state == FS_FREEZING || stage->state == FS_HELD;
+    bool thawing = stage->state == FS_THAWING;
+
+    stage->keeper_gone = true;
+    stage->armed = false;
+    if (stage->state == FS_OVER)
+        return;
+    if (thawing) {
+        fs_stage_rescue(stage);
+        return;
+    }
+    if (!may_hold) {
+        fs_stage_fail(stage, "keeper", "%s", reason);
+        fs_stage_report_failed(stage);
+        return;
+    }
+    /* First the filesystems, then the talk about it. */
+    stage->state = FS_THAWING;
+    fs_stage_timer(stage, FS_THAW_WAIT_US, thaw_wait_over);
+    fs_stage_rescue(stage);
+    stage->events.lost(stage, ENDED_BY_KEEPER_DEATH, reason, stage->user_data);
+}
