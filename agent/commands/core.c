@@ -5,10 +5,6 @@
  */
 #include "commands/families.h"
 
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#endif
-
 static void run_sync(Call *call)
 {
     call_return(call, json_integer(call_integer(call, "id", 0)));

@@ -1,0 +1,227 @@
+/*
+ * session: see session.h.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "commands/session.h"
+
+#include "commands/call.h"
+#include "proto/framer.h"
+#include "proto/reply.h"
+
+#include <stdlib.h>
+
+/* One request in line, or the error that takes its place. */
+typedef struct {
+    Request request;
+    bool failed;
+    ProtoError error;
+    size_t size;
+} Entry;
+
+struct Session {
+    Commands *commands;
+    SessionSpec spec;
+    char *channel;
+    Framer *framer;
+    GQueue queue; /* Entry * */
+    size_t queued_bytes;
+    Call *running;
+    const Command *running_command;
+    uint64_t reads;         /* deliveries of bytes so far */
+    uint64_t running_since; /* `reads` when the running call began */
+    bool serving;           /* in serve(): answers given at once do not recurse */
+    bool eof;
+    GSource *silence;
+};
+
+static void serve(Session *session);
+
+static void entry_free(Entry *entry)
+{
+    request_clear(&entry->request);
+    g_free(entry);
+}
+
+Session *session_new(Commands *commands, const SessionSpec *spec)
+{
+    Session *session = g_new0(Session, 1);
+
+    session->commands = commands;
+    session->spec = *spec;
+    session->channel = g_strdup(spec->channel);
+    session->framer = framer_new(FRAMER_SIZE_MAX, FRAMER_DEPTH_MAX);
+    g_queue_init(&session->queue);
+    return session;
+}
+
+void session_free(Session *session)
+{
+    if (!session)
+        return;
+    deadline_source_clear(&session->silence);
+    if (session->running)
+        call_orphan(session->running);
+    g_queue_clear_full(&session->queue, (GDestroyNotify)entry_free);
+    framer_free(session->framer);
+    g_free(session->channel);
+    g_free(session);
+}
+
+static void send_error(Session *session, const ProtoError *error, json_t *id)
+{
+    size_t length = 0;
+    char *bytes = reply_error(error, id, &length);
+
+    if (bytes)
+        session->spec.send(bytes, length, session->spec.user_data);
+    free(bytes);
+}
+
+static void call_answered(Call *call, const char *bytes, size_t length, gpointer user_data)
+{
+    Session *session = user_data;
+
+    (void)call;
+    session->running = NULL;
+    if (bytes)
+        session->spec.send(bytes, length, session->spec.user_data);
+    serve(session);
+}
+
+static void begin_call(Session *session, Entry *entry)
+{
+    const Command *command = commands_find(entry->request.command);
+    ProtoError error;
+
+    if (!command) {
+        proto_error_set(&error, PROTO_COMMAND_NOT_FOUND, "The command %s has not been found",
+                        entry->request.command);
+        send_error(session, &error, entry->request.id);
+        return;
+    }
+    if (!commands_permit(session->commands, command, session->channel, session->spec.observe,
+                         &error)) {
+        send_error(session, &error, entry->request.id);
+        return;
+    }
+    session->running = call_new(session->commands, command, &entry->request, session->channel,
+                                call_answered, session);
+    session->running_command = command;
+    session->running_since = session->reads;
+    call_run(session->running);
+}
+
+/* Serves what waits in line until a call does not answer at once. */
+static void serve(Session *session)
+{
+    Entry *entry = NULL;
+
+    if (session->serving)
+        return;
+    session->serving = true;
+    while (!session->running && (entry = g_queue_pop_head(&session->queue))) {
+        session->queued_bytes -= entry->size;
+        if (entry->failed)
+            send_error(session, &entry->error, entry->request.id);
+        else
+            begin_call(session, entry);
+        entry_free(entry);
+    }
+    session->serving = false;
+    if (session->eof && !session->running && session->spec.finished)
+        session->spec.finished(session->spec.user_data);
+}
+
+/* The host gave up on the freeze that runs here if this request came after it began. */
+static void maybe_cancel(Session *session, const Entry *entry)
+{
+    const Command *command = entry->failed ? NULL : commands_find(entry->request.command);
+
+    if (!command || !command->cancels || !session->running)
+        return;
+    if (session->running_command->waits && !session->running_command->cancels &&
+        session->reads > session->running_since)
+        call_cancel(session->running);
+}
+
+static void enqueue(Session *session, Entry *entry)
+{
+    bool full = session->queue.length >= SESSION_QUEUE_REQUESTS ||
+                session->queued_bytes + entry->size > SESSION_QUEUE_BYTES;
+
+    /* A request too many keeps its place in line, as an error; beyond twice the limit it is
+     * dropped, nobody can be waiting for that answer. */
+    if (full && !entry->failed) {
+        entry->failed = true;
+        proto_error_set(&entry->error, PROTO_GENERIC_ERROR,
+                        "too many requests are waiting on channel %s (limit %u)", session->channel,
+                        SESSION_QUEUE_REQUESTS);
+        g_clear_pointer(&entry->request.arguments, json_decref);
+        entry->size = 0;
+    }
+    if (session->queue.length >= 2 * SESSION_QUEUE_REQUESTS) {
+        entry_free(entry);
+        return;
+    }
+    session->queued_bytes += entry->size;
+    g_queue_push_tail(&session->queue, entry);
+    maybe_cancel(session, entry);
+}
+
+static void take_frame(Session *session, const FramerResult *result)
+{
+    Entry *entry = g_new0(Entry, 1);
+
+    entry->size = session->running ? result->length : 0;
+    if (result->event == FRAMER_ERROR) {
+        entry->failed = true;
+        entry->size = 0;
+        proto_error_set(&entry->error, PROTO_GENERIC_ERROR, "%s", result->data);
+    } else if (!request_parse(result->data, result->length, &entry->request, &entry->error)) {
+        entry->failed = true;
+    }
+    enqueue(session, entry);
+}
+
+static gboolean silence_over(gpointer user_data)
+{
+    Session *session = user_data;
+    Entry *entry = g_new0(Entry, 1);
+
+    deadline_source_clear(&session->silence);
+    framer_reset(session->framer);
+    entry->failed = true;
+    proto_error_set(&entry->error, PROTO_GENERIC_ERROR,
+                    "JSON parse error, the request was not finished within %.0f s and is dropped",
+                    (double)SESSION_SILENCE_US / USEC_PER_SEC);
+    enqueue(session, entry);
+    serve(session);
+    return G_SOURCE_REMOVE;
+}
+
+void session_data(Session *session, const uint8_t *bytes, size_t count)
+{
+    FramerResult result;
+
+    session->reads++;
+    while (count > 0) {
+        size_t used = framer_push(session->framer, bytes, count, &result);
+
+        bytes += used;
+        count -= used;
+        if (result.event != FRAMER_MORE)
+            take_frame(session, &result);
+    }
+    deadline_source_clear(&session->silence);
+    if (framer_in_frame(session->framer))
+        session->silence =
+            deadline_source_new(deadline_in(SESSION_SILENCE_US), silence_over, session);
+    serve(session);
+}
+
+void session_eof(Session *session)
+{
+    session->eof = true;
+    serve(session);
+}

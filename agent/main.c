@@ -1,0 +1,251 @@
+/*
+ * main: the command line of quiesced, and the paths of an installed system.
+ *
+ * Every key of quiesced.conf that stands in one group only is a long option too. Exit status: 0
+ * ended on request, 1 could not start (the reason is on standard error), 2 wrong usage.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "agent.h"
+
+#include "commands/commands.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef TESTBED
+/* Tests put everything below one directory and start a keeper that cannot freeze. */
+#define PATH_OF(variable, installed) (g_getenv(variable))
+#else
+#define PATH_OF(variable, installed) (installed)
+#endif
+
+typedef struct {
+    AgentPaths paths;
+    GPtrArray *settings; /* triples: key, value, origin; char * */
+    bool dump;
+} CommandLine;
+
+static void usage(FILE *stream)
+{
+    (void)fputs(
+        "Usage: quiesced [OPTION]...\n"
+        "QEMU guest agent that brings applications and filesystems to a consistent point.\n\n"
+        "  -c, --config=FILE     read FILE instead of " SYSCONFDIR "/quiesced/quiesced.conf\n"
+        "  -m, --method=METHOD   channel method: virtio-serial, isa-serial, unix-listen,\n"
+        "                        vsock-listen\n"
+        "  -p, --path=PATH       channel path: device, socket, or CID:PORT\n"
+        "  -F, --fsfreeze-hook[=FILE]  run FILE with freeze and thaw (default\n"
+        "                        /etc/qemu/fsfreeze-hook)\n"
+        "      --KEY=VALUE       any key of quiesced.conf, such as --frozen-limit=60\n"
+        "  -v, --verbose         log at level debug\n"
+        "      --dump-conf       print the configuration in force and exit\n"
+        "  -V, --version         print the version and exit\n"
+        "  -h, --help            print this and exit\n\n"
+        "See quiesced(8) and quiesced.conf(5).\n",
+        stream);
+}
+
+static bool fail_usage(GError **error, const char *format, const char *what)
+{
+    g_set_error(error, AGENT_ERROR, AGENT_ERROR_USAGE, format, what);
+    return false;
+}
+
+static void add_setting(CommandLine *line, const char *key, const char *value, const char *origin)
+{
+    g_ptr_array_add(line->settings, g_strdup(key));
+    g_ptr_array_add(line->settings, g_strdup(value));
+    g_ptr_array_add(line->settings, g_strdup(origin));
+}
+
+static const struct {
+    char letter;
+    const char *name;
+    bool value;
+    const char *key;   /* NULL: handled by name */
+    const char *fixed; /* value of an option without one */
+} OPTIONS[] = {
+    {'c', "config", true, NULL, NULL},
+    {'m', "method", true, "channel default.method", NULL},
+    {'p', "path", true, "channel default.path", NULL},
+    {'F', "fsfreeze-hook", false, "hooks.stock-hook", "/etc/qemu/fsfreeze-hook"},
+    {'v', "verbose", false, "log.level", "debug"},
+    {0, "dump-conf", false, NULL, NULL},
+};
+
+static bool take_named(CommandLine *line, unsigned index, const char *value, const char *origin)
+{
+    if (OPTIONS[index].key)
+        add_setting(line, OPTIONS[index].key, value ? value : OPTIONS[index].fixed, origin);
+    else if (strcmp(OPTIONS[index].name, "config") == 0) {
+        line->paths.config_file = value;
+        line->paths.config_required = true;
+    } else {
+        line->dump = true;
+    }
+    return true;
+}
+
+/* "--name=value", "--name value" or "--name"; advances `*position` past a separate value. */
+static bool take_long(CommandLine *line, char **argv, int *position, GError **error)
+{
+    const char *argument = argv[*position] + 2;
+    const char *equals = strchr(argument, '=');
+    g_autofree char *name =
+        equals ? g_strndup(argument, (size_t)(equals - argument)) : g_strdup(argument);
+    const char *value = equals ? equals + 1 : NULL;
+    g_autofree char *origin = g_strdup_printf("--%s", name);
+    bool known = false;
+    unsigned index = 0;
+    const char *group = config_group_of(name);
+    g_autofree char *key = group ? g_strdup_printf("%s.%s", group, name) : NULL;
+
+    for (; index < G_N_ELEMENTS(OPTIONS) && !known; index++)
+        known = strcmp(OPTIONS[index].name, name) == 0;
+    if (!known && !group)
+        return fail_usage(error, "unknown option --%s; see quiesced --help", name);
+    if (!value && (known ? OPTIONS[index - 1].value : true)) {
+        value = argv[*position + 1];
+        if (!value)
+            return fail_usage(error, "option --%s needs a value", name);
+        (*position)++;
+    }
+    if (known)
+        return take_named(line, index - 1, value, origin);
+    add_setting(line, key, value, origin);
+    return true;
+}
+
+static bool take_short(CommandLine *line, char **argv, int *position, GError **error)
+{
+    const char *argument = argv[*position];
+    char name[3] = {'-', argument[1], '\0'};
+    const char *value = argument[2] ? argument + 2 : NULL;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(OPTIONS); i++) {
+        if (OPTIONS[i].letter != argument[1])
+            continue;
+        if (OPTIONS[i].value && !value) {
+            value = argv[*position + 1];
+            if (!value)
+                return fail_usage(error, "option %s needs a value", name);
+            (*position)++;
+        }
+        return take_named(line, i, value, name);
+    }
+    return fail_usage(error, "unknown option %s; see quiesced --help", name);
+}
+
+static bool parse_command_line(CommandLine *line, int argc, char **argv, GError **error)
+{
+    for (int i = 1; i < argc; i++) {
+        if (g_str_has_prefix(argv[i], "--")) {
+            if (!take_long(line, argv, &i, error))
+                return false;
+        } else if (argv[i][0] == '-' && argv[i][1]) {
+            if (!take_short(line, argv, &i, error))
+                return false;
+        } else {
+            return fail_usage(error, "unexpected argument '%s'; see quiesced --help", argv[i]);
+        }
+    }
+    return true;
+}
+
+static Config *read_config(gpointer user_data, GError **error)
+{
+    CommandLine *line = user_data;
+    g_autoptr(Config) config = config_new();
+
+    if (!config_read(config, line->paths.config_file, line->paths.config_required, error))
+        return NULL;
+    for (unsigned i = 0; i + 2 < line->settings->len; i += 3) {
+        const char *full = g_ptr_array_index(line->settings, i);
+        const char *dot = strrchr(full, '.');
+        g_autofree char *group = g_strndup(full, (size_t)(dot - full));
+
+        if (!config_set(config, group, dot + 1, g_ptr_array_index(line->settings, i + 1),
+                        g_ptr_array_index(line->settings, i + 2), error))
+            return NULL;
+    }
+    if (!config_finish(config, error))
+        return NULL;
+    return g_steal_pointer(&config);
+}
+
+static void installed_paths(AgentPaths *paths)
+{
+    *paths = (AgentPaths){
+        .config_file = PATH_OF("QUIESCED_TEST_CONFIG", SYSCONFDIR "/quiesced/quiesced.conf"),
+        .runtime_dir = PATH_OF("QUIESCED_TEST_RUNTIME", "/run/quiesced"),
+        .keeper_socket = PATH_OF("QUIESCED_TEST_KEEPER_SOCKET", "/run/quiesced/keeper.sock"),
+        .keeper_program = PATH_OF("QUIESCED_TEST_KEEPER", LIBEXECDIR "/quiesced/quiesced-keeper"),
+        .mountinfo = PATH_OF("QUIESCED_TEST_MOUNTINFO", "/proc/self/mountinfo"),
+        .sysfs = PATH_OF("QUIESCED_TEST_SYSFS", "/sys"),
+        .procfs = PATH_OF("QUIESCED_TEST_PROCFS", "/proc"),
+        .dmi = PATH_OF("QUIESCED_TEST_DMI", "/sys/class/dmi/id"),
+        .check_mount_id = true,
+    };
+#ifdef TESTBED
+    paths->check_mount_id = false;
+    paths->hook_owner = (unsigned)atoi(g_getenv("QUIESCED_TEST_OWNER"));
+#endif
+}
+
+static bool answered_at_once(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            usage(stdout);
+            return true;
+        }
+        if (strcmp(argv[i], "--version") == 0 || strcmp(argv[i], "-V") == 0) {
+            (void)printf("quiesced " PACKAGE_VERSION " (QEMU guest agent protocol %s)\n",
+                         COMMANDS_STOCK_VERSION);
+            return true;
+        }
+    }
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    CommandLine line = {0};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Agent) agent = NULL;
+    Config *config = NULL;
+    int status = 0;
+
+    /* Few threads, each for a moment: one arena keeps what they touch shared. */
+    (void)mallopt(M_ARENA_MAX, 1);
+    if (answered_at_once(argc, argv))
+        return 0;
+    installed_paths(&line.paths);
+    line.settings = g_ptr_array_new_with_free_func(g_free);
+    if (!parse_command_line(&line, argc, argv, &error)) {
+        (void)fprintf(stderr, "quiesced: %s\n", error->message);
+        return 2;
+    }
+    config = read_config(&line, &error);
+    if (config && line.dump) {
+        g_autofree char *text = config_dump(config);
+
+        (void)fputs(text, stdout);
+        config_free(config);
+        g_ptr_array_unref(line.settings);
+        return 0;
+    }
+    if (config)
+        agent = agent_new(&line.paths, config, read_config, &line, &error);
+    if (!agent) {
+        (void)fprintf(stderr, "quiesced: %s\n", error->message);
+        return 1;
+    }
+    status = agent_run(agent);
+    g_clear_pointer(&agent, agent_free);
+    g_ptr_array_unref(line.settings);
+    return status;
+}

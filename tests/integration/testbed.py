@@ -1,0 +1,233 @@
+"""A service in a temporary directory: invented mounts, hooks and host, a keeper that cannot freeze.
+
+The service is the real one, built with its paths from the environment. Its keeper is the real one
+with recorded calls instead of the ioctls (tests/fake/keeper_fake_ops.c has the ways to inject
+faults), so that no filesystem of the machine can be frozen from here.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+SERVICE = os.environ.get("QUIESCED_TESTBED", "build/quiesced-testbed")
+KEEPER = os.environ.get("QUIESCED_KEEPER_FAKE", "build/quiesced-keeper-fake")
+SPEED = 1.0  # what a wait of the tests is multiplied by
+
+
+class Host:
+    """One host connection to a channel's unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(20)
+        self.socket.connect(str(path))
+        self.buffer = b""
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def request(self, execute: str, /, **arguments) -> None:
+        message = {"execute": execute}
+        if arguments:
+            message["arguments"] = {key.replace("_", "-"): value for key, value in arguments.items()}
+        self.send(json.dumps(message).encode() + b"\n")
+
+    def line(self, timeout: float = 20) -> bytes:
+        """The next reply line, without its newline."""
+        self.socket.settimeout(timeout)
+        while b"\n" not in self.buffer:
+            data = self.socket.recv(1 << 20)
+            if not data:
+                raise EOFError("the agent closed the connection")
+            self.buffer += data
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        return line
+
+    def reply(self, timeout: float = 20) -> dict:
+        return json.loads(self.line(timeout).lstrip(b"\xff"))
+
+    def call(self, execute: str, /, timeout: float = 20, **arguments):
+        """The returned value; an error object raises AgentError."""
+        self.request(execute, **arguments)
+        reply = self.reply(timeout)
+        if "error" in reply:
+            raise AgentError(reply["error"])
+        return reply["return"]
+
+    def quiet(self, seconds: float) -> bool:
+        """Whether nothing arrives for so long."""
+        self.socket.settimeout(seconds)
+        try:
+            self.buffer += self.socket.recv(65536)
+        except (TimeoutError, socket.timeout):
+            return True
+        return False
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+class AgentError(Exception):
+    """An error reply."""
+
+    def __init__(self, error: dict) -> None:
+        super().__init__(error["desc"])
+        self.kind = error["class"]
+        self.desc = error["desc"]
+
+
+class Testbed:
+    """Starts and stops the service; use as a context manager."""
+
+    def __init__(self, filesystems=("a", "b"), config: str = "", profile: str = "default") -> None:
+        self.root = Path(tempfile.mkdtemp(prefix="quiesced-"))
+        self.filesystems = list(filesystems)
+        self.profile = profile
+        self.process: subprocess.Popen | None = None
+        for name in ("hooks", "run", "sys", "proc/sys/vm", "dmi", "fs"):
+            (self.root / name).mkdir(parents=True)
+        os.chmod(self.root / "hooks", 0o755)
+        os.chmod(self.root, 0o755)
+        self.write_mountinfo()
+        (self.root / "proc/meminfo").write_text("Dirty: 0 kB\nWriteback: 0 kB\n")
+        (self.root / "proc/sys/vm/dirty_expire_centisecs").write_text("3000\n")
+        (self.root / "proc/sys/vm/dirty_writeback_centisecs").write_text("500\n")
+        (self.root / "quiesced.conf").write_text(
+            f"[quiesce]\nhost={profile}\n"
+            f"[hooks]\ndirectories={self.root}/hooks\nstock-directory={self.root}/stock\n"
+            f"[channel default]\nmethod=unix-listen\npath={self.socket}\n{config}"
+        )
+        self.log = open(self.root / "log", "wb")
+
+    @property
+    def socket(self) -> Path:
+        return self.root / "sock"
+
+    def directory(self, name: str) -> Path:
+        return self.root / "fs" / name
+
+    def write_mountinfo(self) -> None:
+        lines = ["20 1 0:20 / / rw - tmpfs none rw"]
+        for number, name in enumerate(self.filesystems):
+            self.directory(name).mkdir(exist_ok=True)
+            lines.append(
+                f"{30 + number} 20 250:{number} / {self.directory(name)} rw,relatime"
+                f" - ext4 /dev/test{number} rw"
+            )
+        (self.root / "mountinfo").write_text("\n".join(lines) + "\n")
+
+    def inject(self, name: str, text: str) -> None:
+        """What the keeper's calls on that filesystem do; "" for normal."""
+        path = self.directory(name) / ".inject"
+        if text:
+            path.write_text(text + "\n")
+        else:
+            path.unlink(missing_ok=True)
+
+    def frozen(self, name: str) -> bool:
+        return (self.directory(name) / ".frozen").exists()
+
+    def anything_frozen(self) -> bool:
+        return any(self.frozen(name) for name in self.filesystems)
+
+    def calls(self, name: str) -> list[str]:
+        path = self.directory(name) / ".calls"
+        return [line.split()[0] for line in path.read_text().splitlines()] if path.exists() else []
+
+    def hook(self, name: str, body: str = "", conf: str = "", stock: bool = False) -> None:
+        """A script that appends "NAME VERB" to hook.log, then runs `body`."""
+        directory = self.root / ("stock" if stock else "hooks")
+        directory.mkdir(exist_ok=True)
+        path = directory / name
+        path.write_text(f'#!/bin/sh\necho "{name} $1" >>{self.root}/hook.log\n{body}\n')
+        path.chmod(0o755)
+        if conf:
+            Path(f"{path}.conf").write_text(f"[Hook]\n{conf}\n")
+
+    def hook_log(self) -> list[str]:
+        path = self.root / "hook.log"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def start(self, *options: str) -> None:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "QUIESCED_TEST_CONFIG": str(self.root / "quiesced.conf"),
+            "QUIESCED_TEST_RUNTIME": str(self.root / "run"),
+            "QUIESCED_TEST_KEEPER_SOCKET": str(self.root / "run/keeper.sock"),
+            "QUIESCED_TEST_KEEPER": str(Path(KEEPER).absolute()),
+            "QUIESCED_TEST_MOUNTINFO": str(self.root / "mountinfo"),
+            "QUIESCED_TEST_SYSFS": str(self.root / "sys"),
+            "QUIESCED_TEST_PROCFS": str(self.root / "proc"),
+            "QUIESCED_TEST_DMI": str(self.root / "dmi"),
+            "QUIESCED_TEST_OWNER": str(os.getuid()),
+            "G_DEBUG": os.environ.get("G_DEBUG", ""),
+            "ASAN_OPTIONS": "detect_leaks=1",
+        }
+        self.process = subprocess.Popen(
+            [SERVICE, *options], env=environment, stdin=subprocess.DEVNULL,
+            stdout=self.log, stderr=self.log,
+        )
+        if not options:
+            wait_for(lambda: self.reachable(), 10, "the service's socket", self)
+
+    def reachable(self) -> bool:
+        """The socket is served and the keeper is connected."""
+        assert self.process
+        if self.process.poll() is not None:
+            raise RuntimeError(f"the service ended: {self.log_text()}")
+        try:
+            host = Host(self.socket)
+        except OSError:
+            return False
+        try:
+            return host.call("guest-quiesce-status")["ready"]
+        finally:
+            host.close()
+
+    def host(self) -> Host:
+        return Host(self.socket)
+
+    def kill(self) -> None:
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        assert self.process
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(15)
+
+    def log_text(self) -> str:
+        self.log.flush()
+        return (self.root / "log").read_text(errors="replace")
+
+    def __enter__(self) -> "Testbed":
+        return self
+
+    def __exit__(self, *_exception) -> None:
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        self.log.close()
+        text = (self.root / "log").read_text(errors="replace")
+        shutil.rmtree(self.root, ignore_errors=True)
+        if "Sanitizer" in text or "CRITICAL" in text or "is a defect" in text:
+            raise AssertionError(text)
+
+
+def wait_for(condition, seconds: float, what: str, bed: Testbed | None = None) -> None:
+    """Waits until the condition holds."""
+    deadline = time.monotonic() + seconds * SPEED
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds} s for {what}\n{bed.log_text() if bed else ''}")
+        time.sleep(0.02)

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Static checks of the whole tree: clang-format, cppcheck, shellcheck, gcc -fanalyzer and clang with
+# warnings as errors. Stops at the first kind that finds something.
+set -eu
+cd "$(dirname "$0")/.."
+say() { printf '==> lint: %s\n' "$*"; }
+
+mapfile -t sources < <(find agent tests -name '*.c')
+mapfile -t headers < <(find agent tests -name '*.h')
+mapfile -t hooks < <(find hooks.d -type f ! -name '*.conf')
+read -r -a packages < <(pkg-config --cflags glib-2.0 gio-unix-2.0 jansson mount libsystemd)
+flags=(-std=gnu11 -D_GNU_SOURCE -DPACKAGE_VERSION='"lint"' -DSYSCONFDIR='"/etc"'
+    -DLIBEXECDIR='"/usr/libexec"' -DSRCDIR='"."' -Iagent -Itests -Wall -Wextra -Werror -Wshadow
+    -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wformat=2 -Wundef "${packages[@]}")
+
+say "clang-format"
+clang-format --dry-run -Werror "${sources[@]}" "${headers[@]}"
+
+say "shellcheck"
+shellcheck run .ci/run tests/*.sh "${hooks[@]}"
+
+say "cppcheck"
+cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --library=gnu --library=posix \
+    --library=gtk --enable=warning,portability --suppress=missingIncludeSystem \
+    --suppress=unknownMacro --suppress=nullPointerArithmeticRedundantCheck -Iagent agent
+
+say "clang"
+for file in "${sources[@]}"; do
+    clang "${flags[@]}" -fsyntax-only "$file"
+done
+
+say "gcc -fanalyzer"
+for file in agent/*.c agent/*/*.c; do
+    gcc "${flags[@]}" -O1 -fanalyzer -c -o /dev/null "$file"
+done
+say "clean"

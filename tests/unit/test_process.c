@@ -1,0 +1,622 @@
+/*
+ * Tests of sys/process: real children, small times. Scripts are given to /bin/sh -c.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "sys/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define OUTPUT_MAX ((size_t)8 << 10)
+#define MSEC(n)    ((n)*USEC_PER_MSEC)
+/* 32 and 33, which the C library keeps for its threads and ignores in what it spawns. */
+#define LIBC_SIGNALS G_GUINT64_CONSTANT(0x180000000)
+
+typedef struct {
+    Process *process;
+    bool done, gone, in_start;
+    unsigned done_calls;
+    ProcessEnd end;
+    int code;
+    int64_t duration_us, done_at_us, gone_at_us;
+    GString *output;
+    void (*in_done)(Process *process);
+} Child;
+
+static const char *const ENVIRONMENT[] = {"PATH=/usr/bin:/bin", "ONLY=this", NULL};
+
+static void child_done(Process *process, const ProcessResult *result, gpointer user_data)
+{
+    Child *child = user_data;
+
+    g_assert_false(child->in_start);
+    g_assert_false(child->gone);
+    child->done = true;
+    child->done_calls++;
+    child->end = result->end;
+    child->code = result->code;
+    child->duration_us = result->duration_us;
+    child->done_at_us = deadline_now();
+    g_assert_cmpuint(result->output[result->output_length], ==, 0);
+    child->output = g_string_new_len(result->output, (gssize)result->output_length);
+    if (child->in_done)
+        child->in_done(process);
+}
+
+static void child_gone(Process *process, gpointer user_data)
+{
+    Child *child = user_data;
+
+    g_assert_true(process == child->process);
+    g_assert_true(child->done);
+    child->gone = true;
+    child->gone_at_us = deadline_now();
+}
+
+static const ProcessEvents EVENTS = {.done = child_done, .gone = child_gone};
+
+static void start_argv(Child *child, const char *const *argv, int64_t timeout_us, size_t output_max)
+{
+    const ProcessSpec spec = {argv[0], argv, ENVIRONMENT, output_max};
+
+    child->in_start = true;
+    child->process = process_start(&spec, deadline_in(timeout_us), &EVENTS, child);
+    child->in_start = false;
+}
+
+static void start(Child *child, const char *script, int64_t timeout_us)
+{
+    const char *const argv[] = {"/bin/sh", "-c", script, NULL};
+
+    start_argv(child, argv, timeout_us, OUTPUT_MAX);
+}
+
+static void child_clear(Child *child)
+{
+    if (child->output)
+        g_string_free(child->output, TRUE);
+    *child = (Child){0};
+}
+
+static gboolean set_flag(gpointer user_data)
+{
+    *(bool *)user_data = true;
+    return G_SOURCE_REMOVE;
+}
+
+/* Runs the main loop until `*flag` or for `limit_us`; returns `*flag`. */
+static bool run_until(const bool *flag, int64_t limit_us)
+{
+    bool over = false;
+    GSource *limit = deadline_source_new(deadline_in(limit_us), set_flag, &over);
+
+    while (!*flag && !over)
+        g_main_context_iteration(NULL, TRUE);
+    deadline_source_clear(&limit);
+    return *flag;
+}
+
+static void run_for(int64_t interval_us)
+{
+    bool never = false;
+
+    (void)run_until(&never, interval_us);
+}
+
+static void wait_gone(Child *child)
+{
+    g_assert_true(run_until(&child->gone, MSEC(4000)));
+    g_assert_cmpuint(child->done_calls, ==, 1);
+}
+
+static bool exists(pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
+    g_autofree char *text = NULL;
+    const char *after_name;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return false;
+    after_name = strrchr(text, ')');
+    return after_name && after_name[2] != 'Z' && after_name[2] != 'X';
+}
+
+static bool ends_within(pid_t pid, int64_t limit_us)
+{
+    Deadline deadline = deadline_in(limit_us);
+
+    while (exists(pid) && !deadline_passed(deadline))
+        run_for(MSEC(5));
+    return !exists(pid);
+}
+
+static void test_exit(void)
+{
+    Child child = {0};
+
+    start(&child, "echo out; echo err >&2; exit 3", MSEC(3000));
+    g_assert_cmpint(process_pid(child.process), ==, 0);
+    wait_gone(&child);
+    g_assert_cmpint(child.end, ==, PROCESS_EXITED);
+    g_assert_cmpint(child.code, ==, 3);
+    g_assert_cmpstr(child.output->str, ==, "out\nerr\n");
+    g_assert_cmpint(child.duration_us, >, 0);
+    g_assert_cmpint(child.duration_us, <, MSEC(3000));
+    child_clear(&child);
+}
+
+static void test_signal(void)
+{
+    Child child = {0};
+
+    start(&child, "kill -KILL $$", MSEC(3000));
+    wait_gone(&child);
+    g_assert_cmpint(child.end, ==, PROCESS_SIGNALED);
+    g_assert_cmpint(child.code, ==, SIGKILL);
+    child_clear(&child);
+}
+
+/* cwd, stdin, environment, signals, process group and fds are all the child's own. */
+static void test_clean_start(void)
+{
+    Child child = {0};
+    guint64 ignored;
+    sigset_t blocked;
+    int leak = open("/dev/null", O_RDONLY); /* no O_CLOEXEC on purpose */
+
+    g_assert_cmpint(leak, >, 2);
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGUSR1);
+    g_assert_cmpint(sigprocmask(SIG_BLOCK, &blocked, NULL), ==, 0);
+    g_assert_true(signal(SIGUSR2, SIG_IGN) != SIG_ERR);
+    start(&child,
+          "pwd; env | grep -c '^ONLY=this$'; env | grep -c QUIESCE_TEST_LEAK; "
+          "cat; ls /proc/$$/fd | tr '\\n' ' '; "
+          "read -r _ _ _ _ pgrp _ </proc/$$/stat; [ \"$pgrp\" = $$ ] && echo leader; "
+          "grep -E '^Sig(Blk|Ign)' /proc/$$/status",
+          MSEC(3000));
+    wait_gone(&child);
+    /* The shell reads its script from -c: 0, 1 and 2 are all it has. */
+    g_assert_true(g_str_has_prefix(child.output->str,
+                                   "/\n1\n0\n0 1 2 leader\nSigBlk:\t0000000000000000\nSigIgn:\t"));
+    ignored = g_ascii_strtoull(strrchr(child.output->str, '\t') + 1, NULL, 16);
+    g_assert_cmphex(ignored & ~LIBC_SIGNALS, ==, 0);
+    close(leak);
+    g_assert_cmpint(sigprocmask(SIG_UNBLOCK, &blocked, NULL), ==, 0);
+    g_assert_true(signal(SIGUSR2, SIG_DFL) != SIG_ERR);
+    child_clear(&child);
+}
+
+static void test_cannot_start(void)
+{
+    g_autofree char *directory = g_dir_make_tmp("process-XXXXXX", NULL);
+    g_autofree char *script = g_build_filename(directory, "script", NULL);
+    const char *const missing[] = {"/nonexistent/hook", NULL};
+    const char *const plain[] = {script, NULL};
+    Child child = {0};
+
+    start_argv(&child, missing, MSEC(3000), OUTPUT_MAX);
+    wait_gone(&child);
+    g_assert_cmpint(child.end, ==, PROCESS_FAILED);
+    g_assert_cmpint(child.code, ==, ENOENT);
+    child_clear(&child);
+
+    g_assert_true(g_file_set_contents(script, "#!/bin/sh\n", -1, NULL));
+    g_assert_cmpint(chmod(script, 0644), ==, 0);
+    start_argv(&child, plain, MSEC(3000), OUTPUT_MAX);
+    wait_gone(&child);
+    g_assert_cmpint(child.end, ==, PROCESS_FAILED);
+    g_assert_cmpint(child.code, ==, EACCES);
+    child_clear(&child);
+    g_assert_cmpint(g_unlink(script), ==, 0);
+    g_assert_cmpint(g_rmdir(directory), ==, 0);
+}
+
+static void test_no_descriptors(void)
+{
+    struct rlimit old, none;
+    Child child = {0};
+
+    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &old), ==, 0);
+    none = old;
+    none.rlim_cur = 0;
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &none), ==, 0);
+    start(&child, "exit 0", MSEC(3000));
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &old), ==, 0);
+    wait_gone(&child);
+    g_assert_cmpint(child.end, ==, PROCESS_FAILED);
+    g_assert_cmpint(child.code, ==, EMFILE);
+    child_clear(&child);
+}
+
+static void test_timeout(void)
+{
+    Child child = {0};
+
+    start(&child, "echo started; exec sleep 30", MSEC(150));
+    g_assert_true(run_until(&child.done, MSEC(3000)));
+    g_assert_cmpint(child.end, ==, PROCESS_TIMED_OUT);
+    g_assert_cmpstr(child.output->str, ==, "started\n");
+    g_assert_cmpint(child.duration_us, >=, MSEC(150));
+    g_assert_cmpint(child.duration_us, <, MSEC(450));
+    wait_gone(&child);
+    g_assert_cmpint(child.gone_at_us - child.done_at_us, <, MSEC(500)); /* SIGTERM was enough */
+    child_clear(&child);
+}
+
+/* `done` does not wait for the corpse; SIGKILL comes after PROCESS_KILL_DELAY_US. */
+static void test_ignores_sigterm(void)
+{
+    Child child = {0};
+
+    start(&child, "trap '' TERM; while :; do sleep 0.05; done", MSEC(150));
+    g_assert_true(run_until(&child.done, MSEC(3000)));
+    g_assert_false(child.gone);
+    g_assert_cmpint(child.duration_us, <, MSEC(450));
+    wait_gone(&child);
+    g_assert_cmpint(child.gone_at_us - child.done_at_us, >=, PROCESS_KILL_DELAY_US - MSEC(50));
+    g_assert_cmpint(child.gone_at_us - child.done_at_us, <, PROCESS_KILL_DELAY_US + MSEC(700));
+    child_clear(&child);
+}
+
+/* The leader dies of SIGTERM, its grandchild ignores it: the group gets SIGKILL all the same. */
+static void test_grandchild_killed(void)
+{
+    Child child = {0};
+    pid_t grandchild;
+
+    start(&child, "sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.05; done' & wait",
+          MSEC(200));
+    g_assert_true(run_until(&child.done, MSEC(3000)));
+    grandchild = (pid_t)g_ascii_strtoll(child.output->str, NULL, 10);
+    g_assert_cmpint(grandchild, >, 1);
+    wait_gone(&child);
+    g_assert_true(ends_within(grandchild, MSEC(500)));
+    child_clear(&child);
+}
+
+/* A background child that keeps stdout does not hold anything up, and lives on. */
+static void test_background_child(void)
+{
+    Child child = {0};
+    pid_t background;
+
+    start(&child, "sleep 30 & echo $!; exit 0", MSEC(3000));
+    wait_gone(&child);
+    g_assert_cmpint(child.end, ==, PROCESS_EXITED);
+    g_assert_cmpint(child.duration_us, <, MSEC(1500));
+    background = (pid_t)g_ascii_strtoll(child.output->str, NULL, 10);
+    g_assert_cmpint(background, >, 1);
+    run_for(MSEC(30));
+    g_assert_true(exists(background));
+    g_assert_cmpint(kill(background, SIGKILL), ==, 0);
+    child_clear(&child);
+}
+
+/* A background child that writes without end: what is in the pipe is read, no more. */
+static void test_background_flood(void)
+{
+    Child child = {0};
+
+    start(&child, "yes & echo $! >&2; sleep 0.1; exit 0", MSEC(3000));
+    wait_gone(&child);
+    g_assert_cmpint(child.end, ==, PROCESS_EXITED);
+    g_assert_cmpint(child.duration_us, <, MSEC(1500));
+    child_clear(&child);
+}
+
+static void test_flood(void)
+{
+    Child child = {0};
+
+    start(&child, "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo the last line", MSEC(4000));
+    wait_gone(&child);
+    g_assert_cmpint(child.end, ==, PROCESS_EXITED);
+    g_assert_cmpuint(child.output->len, ==, OUTPUT_MAX);
+    g_assert_true(g_str_has_suffix(child.output->str, "xxx\nthe last line\n"));
+    child_clear(&child);
+}
+
+/* Small writes around the limit: the ring turns in the right place. */
+static void test_ring(void)
+{
+    const char *const argv[] = {"/bin/sh", "-c",
+                                "for i in 0 1 2 3 4 5 6; do echo $i; sleep 0.01; done", NULL};
+    Child child = {0};
+
+    start_argv(&child, argv, MSEC(3000), 5);
+    wait_gone(&child);
+    g_assert_cmpstr(child.output->str, ==, "\n5\n6\n");
+    child_clear(&child);
+    start_argv(&child, argv, MSEC(3000), 14);
+    wait_gone(&child);
+    g_assert_cmpstr(child.output->str, ==, "0\n1\n2\n3\n4\n5\n6\n");
+    child_clear(&child);
+    start_argv(&child, argv, MSEC(3000), 0);
+    wait_gone(&child);
+    g_assert_cmpuint(child.output->len, ==, 0);
+    child_clear(&child);
+}
+
+static gboolean count_tick(gpointer user_data)
+{
+    ++*(unsigned *)user_data;
+    return G_SOURCE_CONTINUE;
+}
+
+/* A flood does not starve timers of the same loop. */
+static void test_flood_leaves_loop_alive(void)
+{
+    Child child = {0};
+    unsigned ticks = 0;
+    guint timer = g_timeout_add(5, count_tick, &ticks);
+
+    start(&child, "exec yes", MSEC(400));
+    g_assert_true(run_until(&child.done, MSEC(3000)));
+    g_assert_cmpint(child.end, ==, PROCESS_TIMED_OUT);
+    g_assert_cmpint(child.duration_us, <, MSEC(800));
+    g_assert_cmpuint(ticks, >=, 20);
+    g_source_remove(timer);
+    wait_gone(&child);
+    child_clear(&child);
+}
+
+static void test_cancel(void)
+{
+    Child child = {0};
+
+    start(&child, "exec sleep 30", MSEC(20000));
+    while (process_pid(child.process) == 0)
+        g_main_context_iteration(NULL, TRUE);
+    process_cancel(child.process);
+    g_assert_false(child.done);
+    process_cancel(child.process);
+    wait_gone(&child);
+    g_assert_cmpint(child.end, ==, PROCESS_CANCELLED);
+    g_assert_cmpint(child.duration_us, <, MSEC(1000));
+    child_clear(&child);
+}
+
+static void test_cancel_while_starting(void)
+{
+    Child child = {0};
+
+    start(&child, "exec sleep 30", MSEC(20000));
+    process_cancel(child.process);
+    wait_gone(&child);
+    g_assert_cmpint(child.end, ==, PROCESS_CANCELLED);
+    g_assert_cmpint(child.gone_at_us - child.done_at_us, <, MSEC(900));
+    child_clear(&child);
+}
+
+static void test_cancel_from_done(void)
+{
+    Child child = {.in_done = process_cancel};
+
+    start(&child, "exit 7", MSEC(3000));
+    wait_gone(&child);
+    g_assert_cmpint(child.end, ==, PROCESS_EXITED);
+    g_assert_cmpint(child.code, ==, 7);
+    child_clear(&child);
+}
+
+static void test_abandon(void)
+{
+    Child running = {0}, starting = {0}, ended = {.in_done = process_abandon};
+    pid_t pid;
+
+    start(&running, "exec sleep 30", MSEC(20000));
+    while (process_pid(running.process) == 0)
+        g_main_context_iteration(NULL, TRUE);
+    pid = process_pid(running.process);
+    process_abandon(running.process);
+    g_assert_true(ends_within(pid, MSEC(1000)));
+    start(&starting, "exec sleep 30", MSEC(20000));
+    process_abandon(starting.process);
+    start(&ended, "exit 0", MSEC(3000));
+    g_assert_true(run_until(&ended.done, MSEC(3000)));
+    run_for(MSEC(50));
+    g_assert_false(running.done || running.gone);
+    g_assert_false(starting.done || starting.gone);
+    g_assert_false(ended.gone);
+    child_clear(&ended);
+}
+
+/* Ended in time, but the loop looks only after the deadline (busy, or the VM was paused). */
+static void test_late_loop_is_not_a_timeout(void)
+{
+    Child child = {0};
+
+    start(&child, "exit 0", MSEC(200));
+    while (process_pid(child.process) == 0)
+        g_main_context_iteration(NULL, TRUE);
+    g_usleep((gulong)MSEC(400));
+    wait_gone(&child);
+    g_assert_cmpint(child.end, ==, PROCESS_EXITED);
+    child_clear(&child);
+}
+
+/* SIGCHLD ignored takes the exit status away; the process ends all the same, without a spin. */
+static void test_status_taken_away(void)
+{
+    Child child = {0};
+
+    g_assert_true(signal(SIGCHLD, SIG_IGN) != SIG_ERR);
+    start(&child, "sleep 0.1", MSEC(3000));
+    wait_gone(&child);
+    g_assert_cmpint(child.end, ==, PROCESS_FAILED);
+    g_assert_cmpint(child.code, ==, ECHILD);
+    g_assert_true(signal(SIGCHLD, SIG_DFL) != SIG_ERR);
+    child_clear(&child);
+}
+
+static int64_t run_parallel(unsigned count)
+{
+    g_autofree Child *children = g_new0(Child, count);
+    int64_t begin = deadline_now();
+
+    for (unsigned i = 0; i < count; i++)
+        start(&children[i], "exec sleep 0.1", MSEC(4000));
+    for (unsigned i = 0; i < count; i++) {
+        wait_gone(&children[i]);
+        g_assert_cmpint(children[i].end, ==, PROCESS_EXITED);
+        g_assert_cmpint(children[i].code, ==, 0);
+        child_clear(&children[i]);
+    }
+    return deadline_now() - begin;
+}
+
+/* 32 at once cost little over one alone; the bound leaves room for a loaded builder. */
+static void test_parallel(void)
+{
+    int64_t one = run_parallel(1);
+    int64_t many = run_parallel(32);
+
+    g_test_message("one %" G_GINT64_FORMAT " us, 32 %" G_GINT64_FORMAT " us", one, many);
+    g_assert_cmpint(many - one, <, MSEC(600)); /* one after another would be 3100 */
+}
+
+/* Makes every execve of this process and its children wait until the returned fd answers; what a
+ * dead disk does. -1 with errno: not possible here. */
+static int hold_execs(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_execve, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {G_N_ELEMENTS(code), code};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -1;
+    return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+                        &program);
+}
+
+/* Takes the next held execve; 0 when none comes. */
+static guint64 next_exec(int listener)
+{
+    struct seccomp_notif request = {0};
+    struct pollfd wait = {.fd = listener, .events = POLLIN};
+
+    if (poll(&wait, 1, 2000) != 1 || ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &request) < 0)
+        return 0;
+    return request.id;
+}
+
+static void let_exec(int listener, guint64 id)
+{
+    struct seccomp_notif_resp response = {.id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+
+    g_assert_cmpint(ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response), ==, 0);
+}
+
+/* Four children stuck in exec: each is `done` in time, one that waits its turn meanwhile never
+ * starts, the next one does start, and the stuck ones die as soon as their exec ends. */
+static void stuck_exec_child(const char *directory)
+{
+    g_autofree char *script = g_strdup_printf("sleep 0.3; echo ran >%s/ran", directory);
+    g_autofree char *skipped = g_build_filename(directory, "skipped", NULL);
+    Child stuck[4] = {0}, queued = {0}, next = {0};
+    guint64 held[4], held_next;
+    int listener = hold_execs();
+
+    if (listener < 0) {
+        g_assert_true(g_file_set_contents(skipped, g_strerror(errno), -1, NULL));
+        return;
+    }
+    for (unsigned i = 0; i < 4; i++)
+        start(&stuck[i], script, MSEC(100));
+    start(&queued, script, MSEC(50));
+    for (unsigned i = 0; i < 4; i++) {
+        held[i] = next_exec(listener);
+        g_assert_cmpuint(held[i], !=, 0);
+        g_assert_true(run_until(&stuck[i].done, MSEC(1000)));
+        g_assert_cmpint(stuck[i].end, ==, PROCESS_TIMED_OUT);
+        g_assert_cmpint(stuck[i].duration_us, <, MSEC(400));
+        g_assert_false(stuck[i].gone);
+    }
+    wait_gone(&queued);
+    g_assert_cmpint(queued.end, ==, PROCESS_TIMED_OUT);
+    start(&next, "exit 4", MSEC(3000));
+    held_next = next_exec(listener);
+    g_assert_cmpuint(held_next, !=, 0);
+    let_exec(listener, held_next);
+    wait_gone(&next);
+    g_assert_cmpint(next.end, ==, PROCESS_EXITED);
+    for (unsigned i = 0; i < 4; i++)
+        let_exec(listener, held[i]);
+    for (unsigned i = 0; i < 4; i++) {
+        wait_gone(&stuck[i]);
+        child_clear(&stuck[i]);
+    }
+    child_clear(&queued);
+    child_clear(&next);
+    run_for(MSEC(400)); /* for whoever was not killed */
+}
+
+static void test_stuck_exec(void)
+{
+    g_autofree char *directory = NULL;
+    g_autofree char *ran = NULL, *skipped = NULL, *reason = NULL;
+
+    if (g_test_subprocess()) {
+        stuck_exec_child(g_getenv("TEST_DIRECTORY"));
+        return;
+    }
+    directory = g_dir_make_tmp("process-XXXXXX", NULL);
+    ran = g_build_filename(directory, "ran", NULL);
+    skipped = g_build_filename(directory, "skipped", NULL);
+    g_setenv("TEST_DIRECTORY", directory, TRUE);
+    g_test_trap_subprocess(NULL, 4000000, G_TEST_SUBPROCESS_INHERIT_STDERR);
+    g_test_trap_assert_passed();
+    g_assert_false(g_file_test(ran, G_FILE_TEST_EXISTS));
+    if (g_file_get_contents(skipped, &reason, NULL, NULL)) {
+        g_autofree char *text = g_strdup_printf("seccomp listener: %s", reason);
+        g_test_skip(text);
+        g_assert_cmpint(g_unlink(skipped), ==, 0);
+    }
+    g_assert_cmpint(g_rmdir(directory), ==, 0);
+}
+
+int main(int argc, char **argv)
+{
+    g_setenv("QUIESCE_TEST_LEAK", "1", TRUE);
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/process/exit_status_and_output", test_exit);
+    g_test_add_func("/process/killed_by_signal", test_signal);
+    g_test_add_func("/process/starts_clean", test_clean_start);
+    g_test_add_func("/process/cannot_be_started", test_cannot_start);
+    g_test_add_func("/process/no_descriptors_left", test_no_descriptors);
+    g_test_add_func("/process/timeout_is_told_at_once", test_timeout);
+    g_test_add_func("/process/sigkill_follows_sigterm", test_ignores_sigterm);
+    g_test_add_func("/process/grandchild_dies_with_group", test_grandchild_killed);
+    g_test_add_func("/process/background_child_holds_nothing_up", test_background_child);
+    g_test_add_func("/process/background_flood_ends", test_background_flood);
+    g_test_add_func("/process/flood_keeps_last_bytes", test_flood);
+    g_test_add_func("/process/ring_turns", test_ring);
+    g_test_add_func("/process/flood_leaves_loop_alive", test_flood_leaves_loop_alive);
+    g_test_add_func("/process/cancel", test_cancel);
+    g_test_add_func("/process/cancel_while_starting", test_cancel_while_starting);
+    g_test_add_func("/process/cancel_after_done_is_nothing", test_cancel_from_done);
+    g_test_add_func("/process/abandon_kills_silently", test_abandon);
+    g_test_add_func("/process/late_loop_is_not_a_timeout", test_late_loop_is_not_a_timeout);
+    g_test_add_func("/process/status_taken_away", test_status_taken_away);
+    g_test_add_func("/process/32_in_parallel", test_parallel);
+    g_test_add_func("/process/stuck_exec_stops_nobody", test_stuck_exec);
+    return g_test_run();
+}
