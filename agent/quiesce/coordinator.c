@@ -173,6 +173,13 @@ void coordinator_ask_again(Coordinator *coordinator, bool cancelled)
     coordinator_answer_error(coordinator, text);
 }
 
+/* Something of the operation before is still there; say what. */
+static void fail_for_straggler(Coordinator *coordinator)
+{
+    operation_fail(coordinator->operation, operation_straggling(coordinator->straggler), "agent",
+                   "still being released", 0);
+}
+
 static gboolean freeze_budget_over(gpointer user_data)
 {
     Coordinator *coordinator = user_data;
@@ -181,6 +188,10 @@ static gboolean freeze_budget_over(gpointer user_data)
                         (double)coordinator->spec.config->quiesce.freeze_budget_us / USEC_PER_SEC);
 
     deadline_source_clear(&coordinator->budget_timer);
+    if (coordinator->starting) {
+        fail_for_straggler(coordinator);
+        return G_SOURCE_REMOVE;
+    }
     if (coordinator->operation->prepared && !coordinator->waiter.func)
         return G_SOURCE_REMOVE; /* prepared in time; the join timer watches it */
     operation_fail(coordinator->operation, operation_waiting_for(coordinator->operation), "budget",
@@ -215,6 +226,10 @@ static gboolean reply_budget_over(gpointer user_data)
     Coordinator *coordinator = user_data;
 
     deadline_source_clear(&coordinator->reply_timer);
+    if (coordinator->starting) {
+        fail_for_straggler(coordinator);
+        return G_SOURCE_REMOVE;
+    }
     if (coordinator->state == STATE_PREPARING) {
         (void)coordinator_event(coordinator, EVENT_DETACH);
         coordinator_ask_again(coordinator, false);

@@ -103,6 +103,7 @@ void operation_rejoin(Operation *operation);
 void operation_fail(Operation *operation, const char *name, const char *phase, const char *reason,
                     unsigned more);
 const char *operation_waiting_for(const Operation *operation); /* a name, for error texts */
+const char *operation_straggling(const Operation *operation);  /* who is not released yet */
 unsigned operation_holding(const Operation *operation);        /* filesystems and participants */
 unsigned operation_count(const Operation *operation);          /* what hosts are told */
 

@@ -118,6 +118,7 @@ static void fs_stage_arm(FsStage *stage)
                         (item->to_freeze && item->fd >= 0 ? 0 : KEEPER_FS_SYNC_ONLY);
     }
     stage->state = FS_ARMING;
+    stage->armed = true;
     if (!keeper_arm(stage->spec.keeper, ledger_fd(stage->spec.ledger), list, stage->items->len)) {
         fs_stage_fail(stage, "keeper", "%s", keeper_unready_reason(stage->spec.keeper));
         fs_stage_report_failed(stage);
@@ -299,6 +300,18 @@ unsigned fs_stage_thawed_count(const FsStage *stage)
 unsigned fs_stage_pending(const FsStage *stage)
 {
     return stage->pending;
+}
+
+const char *fs_stage_stuck(const FsStage *stage)
+{
+    for (unsigned i = 0; i < stage->items->len; i++) {
+        const FsItem *item = g_ptr_array_index(stage->items, i);
+        const KeeperLedgerFilesystem *entry = ledger_filesystem(stage->spec.ledger, i);
+
+        if (item->frozen || (entry && entry->state == KEEPER_FS_IN_FLIGHT))
+            return item->mount->mountpoint;
+    }
+    return "filesystems";
 }
 
 bool fs_stage_foreign_thaw(const FsStage *stage, const char **ret_mountpoint)

@@ -71,7 +71,8 @@ void fs_stage_keeper_lost(FsStage *stage, const char *reason);
 unsigned fs_stage_frozen(const FsStage *stage); /* frozen right now */
 unsigned fs_stage_held(const FsStage *stage);   /* how many were frozen by this operation */
 unsigned fs_stage_thawed_count(const FsStage *stage);
-unsigned fs_stage_pending(const FsStage *stage); /* calls stuck in the kernel */
+unsigned fs_stage_pending(const FsStage *stage);  /* calls stuck in the kernel */
+const char *fs_stage_stuck(const FsStage *stage); /* a mount point not thawed yet, for texts */
 bool fs_stage_foreign_thaw(const FsStage *stage, const char **ret_mountpoint);
 /* First failure: name (mount point) and reason, and how many more there are. */
 const char *fs_stage_failure(const FsStage *stage, const char **ret_name, unsigned *ret_more);

@@ -59,13 +59,14 @@ static void finish_thaw(Coordinator *coordinator, Operation *operation)
     Answer answer = {.kind = ANSWER_OK, .report = report};
     g_autofree char *text = NULL;
 
-    if (!coordinator->verdict && operation->frozen &&
+    if (!coordinator->verdict && operation->frozen && operation->stage &&
         fs_stage_foreign_thaw(operation->stage, &mountpoint)) {
         g_autofree char *reason = g_strdup_printf("%s was thawed by somebody else", mountpoint);
         coordinator->operation = operation;
         coordinator_note_loss(coordinator, ENDED_BY_LOCAL_THAW, reason);
     }
-    answer.count = MAX(fs_stage_thawed_count(operation->stage), operation_count(operation) ? 1 : 0);
+    answer.count = MAX(operation->stage ? fs_stage_thawed_count(operation->stage) : 0,
+                       operation_count(operation) ? 1 : 0);
     answer.held = !coordinator->verdict;
     if (coordinator->verdict) {
         text = coordinator_verdict_text(coordinator);
@@ -114,7 +115,9 @@ void coordinator_finish(Coordinator *coordinator)
 
     coordinator->operation = NULL;
     if (operation) {
-        coordinator->straggler = operation;
+        /* With a straggler this one never began: it has nothing to release and frees itself. */
+        if (!coordinator->straggler)
+            coordinator->straggler = operation;
         if (!operation->recorded)
             history_add(coordinator->history, operation->report);
         operation->recorded = true;

@@ -99,13 +99,11 @@ static gboolean thaw_nothing(gpointer user_data)
 
 void fs_stage_thaw(FsStage *stage)
 {
-    bool may_hold = stage->state == FS_FREEZING || stage->state == FS_HELD;
-
     if (stage->state == FS_THAWING || stage->state == FS_OVER)
         return;
     fs_stage_presync_end(stage);
     stage->state = FS_THAWING;
-    if (!may_hold) {
+    if (!stage->armed && !stage->keeper_gone) {
         fs_stage_timer(stage, 0, thaw_nothing);
         return;
     }
@@ -255,7 +253,6 @@ void fs_stage_message(FsStage *stage, const KeeperMessage *message)
 
     switch ((KeeperMessageType)message->type) {
     case KEEPER_ARMED:
-        stage->armed = true;
         if (stage->state == FS_ARMING) {
             stage->state = FS_READY;
             stage->events.opened(stage, stage->user_data);
@@ -348,6 +345,10 @@ static void rescue_round(FsStage *stage)
 
         if (item->fd >= 0 && (item->frozen || unresolved(stage, i)))
             list[count++] = (KeeperRescueFilesystem){item->fd, item->mount->rank, i};
+    }
+    if (count == 0) {
+        fs_stage_timer(stage, 0, thaw_nothing);
+        return;
     }
     stage->rescues = 1;
     keeper_rescue(list, count, deadline_in(FS_THAW_WAIT_US), rescue_thawed, rescue_done, stage);

@@ -12,8 +12,9 @@
 #include "quiesce/coordinator.h"
 #include <jansson.h>
 
-#define QUIESCE_JSON_MAX ((size_t)1 << 20) /* hosts parse whole lines; libvirt drops us at 10 MiB  \
-                                            */
+#define QUIESCE_JSON_MAX                                                                           \
+    ((size_t)1 << 20) /* hosts parse whole lines; libvirt drops us at 10 MiB                       \
+                       */
 
 json_t *quiesce_status_json(const Coordinator *coordinator);
 /* `operation` NULL: the newest `limit` ones. */

@@ -424,6 +424,18 @@ const char *operation_waiting_for(const Operation *operation)
     return operation->stage ? "filesystems" : "agent";
 }
 
+const char *operation_straggling(const Operation *operation)
+{
+    for (unsigned i = 0; i < operation->participants->len; i++) {
+        Participant *participant = g_ptr_array_index(operation->participants, i);
+        bool running = operation->sequence && sequence_running(operation->sequence, i);
+
+        if (running || participant->ops->busy(participant))
+            return participant->name;
+    }
+    return operation->stage ? fs_stage_stuck(operation->stage) : "recovery";
+}
+
 unsigned operation_holding(const Operation *operation)
 {
     unsigned count = operation->stage ? fs_stage_held(operation->stage) : 0;

@@ -233,6 +233,9 @@ void operation_release(Operation *operation, bool abort)
     deadline_source_clear(&coordinator->budget_timer);
     deadline_source_clear(&coordinator->join_timer);
     deadline_source_clear(&coordinator->limit_timer);
+    deadline_source_clear(&coordinator->reply_timer); /* the release timer answers in time */
+    if (operation == coordinator->operation)
+        coordinator->starting = false;
     if (abort && coordinator->waiter.func)
         deadline = deadline_earlier(deadline, coordinator->reply_deadline);
     deadline_source_clear(&coordinator->release_timer);

@@ -1,0 +1,116 @@
+"""What the cases of one machine share: data disks with a writer on each, the agent, hooks."""
+
+import time
+from pathlib import Path
+
+from vmlab.host import AgentHost
+from vmlab.machine import Vm
+
+MOUNTS = (("/srv/ext4", "mkfs.ext4 -q", "vdc"), ("/srv/xfs", "mkfs.xfs -q -f", "vdd"),
+          ("/srv/btrfs", "mkfs.btrfs -q -f", "vde"))
+FILESYSTEMS = len(MOUNTS) + 1  # and /
+HOOKS = "/etc/quiesced/hooks.d"
+
+
+def check(condition, text="") -> None:
+    """An assertion that python -O keeps."""
+    if not condition:
+        raise AssertionError(text)
+
+
+class Machine:
+    """A booted machine with the agent running; nothing is left frozen between cases."""
+
+    def __init__(self, tree: Path, kubevirt: bool = False, name: str = "vm") -> None:
+        self.vm = Vm(tree, disks=(400, 400, 400), kubevirt=kubevirt, name=name)
+
+    def __enter__(self) -> "Machine":
+        self.vm.start()
+        for mountpoint, mkfs, disk in MOUNTS:
+            module = mountpoint.rsplit("/", 1)[1]
+            self.vm.run(f"modprobe {module} 2>/dev/null; {mkfs} /dev/{disk} && mkdir -p {mountpoint} "
+                        f"&& mount /dev/{disk} {mountpoint}", timeout=120)
+        self.vm.run("udevadm settle; sync")
+        self.host = AgentHost(self.vm.agent_path)
+        self.vm.run("systemctl start quiesced-keeper.socket quiesced.service")
+        self.host.wait_ready()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.vm.__exit__(*exception)
+
+    def hook(self, name: str, body: str = ":", conf: str = "") -> None:
+        """A hook that appends "NAME VERB" to /run/hook.log, then runs `body`."""
+        self.vm.put(f"{HOOKS}/{name}", f'#!/bin/sh\necho "{name} $1" >>/run/hook.log\n{body}\n',
+                    0o755)
+        if conf:
+            self.vm.put(f"{HOOKS}/{name}.conf", f"[Hook]\n{conf}\n")
+
+    def hook_log(self) -> list[str]:
+        return self.vm.run("cat /run/hook.log 2>/dev/null || true").splitlines()
+
+    def no_hooks(self) -> None:
+        self.vm.run(f"rm -rf {HOOKS}/* /run/hook.log")
+
+    def configure(self, text: str) -> None:
+        self.vm.run("mkdir -p /etc/quiesced/quiesced.conf.d")
+        self.vm.put("/etc/quiesced/quiesced.conf.d/test.conf", text)
+        self.restart()
+
+    def restart(self) -> None:
+        self.vm.run("systemctl restart quiesced.service", timeout=60)
+        self.host.wait_ready()
+
+    def writers(self) -> "Writers":
+        return Writers(self)
+
+    def frozen(self, mountpoint: str) -> bool:
+        """Whether a write there hangs now."""
+        return self.vm._ask({"run": f"timeout -s KILL 2 sh -c 'echo x >{mountpoint}/probe' & "
+                                    "pid=$!; sleep 1; kill -0 $pid 2>/dev/null",
+                             "timeout": 10}, 15)["rc"] == 0
+
+    def last_report(self) -> dict:
+        return self.host.call("guest-quiesce-report")["operations"][0]
+
+    def after_failure(self) -> None:
+        """Leaves the next case a thawed machine and shows what the agent said."""
+        try:
+            print("# " + self.vm.run("journalctl -b --no-pager -u quiesced -u quiesced-keeper "
+                                     "-t quiesced | tail -n 25").replace("\n", "\n# "))
+            self.host.buffer = b""
+            self.host.sync()
+            self.host.call("guest-quiesce-thaw")
+            self.no_hooks()
+        except Exception as error:
+            print(f"# cleaning up: {error}")
+
+
+class Writers:
+    """A constant writer on every data disk; counters on tmpfs."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.vm = machine.vm
+
+    def __enter__(self) -> "Writers":
+        for mountpoint, _, _ in MOUNTS:
+            name = mountpoint.rsplit("/", 1)[1]
+            self.vm.spawn(f"exec /usr/lib/lab/stallwriter {mountpoint} 0 /run/writer-{name}")
+        time.sleep(2)
+        return self
+
+    def counters(self) -> dict[str, tuple[int, int]]:
+        """Writes completed and the longest one in microseconds, by filesystem type."""
+        out = self.vm.run("for f in /run/writer-*; do echo $f $(od -An -td8 -N32 $f); done")
+        result = {}
+        for line in out.splitlines():
+            fields = line.split()
+            result[fields[0].rsplit("-", 1)[1]] = (int(fields[1]), int(fields[2]))
+        return result
+
+    def __exit__(self, *_exception) -> None:
+        self.vm.run("pkill -KILL stallwriter; rm -f /run/writer-*", check=False)
+
+
+__all__ = ["FILESYSTEMS", "HOOKS", "MOUNTS", "Machine", "check"]

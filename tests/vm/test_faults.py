@@ -1,0 +1,150 @@
+"""The thaw guarantee in a real machine: deaths and deadlines while frozen."""
+
+import time
+
+from context import FILESYSTEMS, Machine, check
+from vmlab.host import AgentError
+
+GROUP = "faults"
+
+
+def machine(tree) -> Machine:
+    return Machine(tree, name=GROUP)
+
+
+def told_once(m: Machine, reason: str) -> None:
+    """The host's next thaw gets the one verdict, the one after does not."""
+    try:
+        m.host.call("guest-fsfreeze-thaw")
+        check(False, "the thaw was a silent success")
+    except AgentError as error:
+        check(error.desc.startswith("fsfreeze is limited up to"), error.desc)
+        check(reason in error.desc, error.desc)
+    check(m.host.call("guest-fsfreeze-thaw") == 0)
+
+
+def next_freeze_works(m: Machine) -> None:
+    m.host.wait_ready()
+    check(m.host.call("guest-fsfreeze-freeze") == FILESYSTEMS)
+    check(m.host.call("guest-fsfreeze-thaw") == FILESYSTEMS)
+
+
+def deadline_thaws_and_is_told(m: Machine) -> None:
+    m.no_hooks()
+    m.hook("10-app")
+    with m.writers() as writers:
+        m.host.call("guest-quiesce-freeze", {"frozen-limit-ms": 3000})
+        first = writers.counters()
+        time.sleep(4)
+        second = writers.counters()
+        check(all(second[name][0] > first[name][0] for name in first), f"{first} {second}")
+        longest = max(value[1] for value in second.values())
+        print(f"# longest write across a limit of 3 s: {longest / 1000:.0f} ms")
+    check(m.hook_log()[-1] == "10-app abort", str(m.hook_log()))
+    told_once(m, "the frozen limit passed")
+    next_freeze_works(m)
+    m.no_hooks()
+
+
+def service_killed_while_frozen(m: Machine) -> None:
+    m.no_hooks()
+    m.hook("10-app")
+    with m.writers() as writers:
+        m.host.call("guest-fsfreeze-freeze")
+        m.vm.run("kill -KILL $(pgrep -x quiesced)")
+        time.sleep(1)
+        first = writers.counters()
+        time.sleep(1)
+        second = writers.counters()
+        check(all(second[name][0] > first[name][0] for name in first), f"{first} {second}")
+    m.host.sync()
+    m.vm.wait_until("tail -n 1 /run/hook.log | grep -q '10-app abort'", 10, "the hook's abort")
+    told_once(m, "the service was restarted")
+    next_freeze_works(m)
+    m.no_hooks()
+
+
+def keeper_killed_while_frozen(m: Machine) -> None:
+    with m.writers() as writers:
+        m.host.call("guest-fsfreeze-freeze")
+        m.vm.run("kill -KILL $(pgrep -x quiesced-keeper)")
+        time.sleep(1)
+        first = writers.counters()
+        time.sleep(1)
+        second = writers.counters()
+        check(all(second[name][0] > first[name][0] for name in first), f"{first} {second}")
+    told_once(m, "")
+    next_freeze_works(m)
+
+
+def both_killed_while_frozen(m: Machine) -> None:
+    with m.writers() as writers:
+        m.host.call("guest-fsfreeze-freeze")
+        m.vm.run("kill -KILL $(pgrep -x quiesced-keeper) $(pgrep -x quiesced)")
+        time.sleep(4)
+        first = writers.counters()
+        time.sleep(1)
+        second = writers.counters()
+        check(all(second[name][0] > first[name][0] for name in first), f"{first} {second}")
+    m.host.sync()
+    told_once(m, "the service was restarted")
+    next_freeze_works(m)
+
+
+def service_stopped_by_sigstop(m: Machine) -> None:
+    with m.writers() as writers:
+        m.host.call("guest-fsfreeze-freeze")
+        m.vm.run("kill -STOP $(pgrep -x quiesced)")
+        time.sleep(7)
+        first = writers.counters()
+        time.sleep(1)
+        second = writers.counters()
+        check(all(second[name][0] > first[name][0] for name in first), f"{first} {second}")
+        m.vm.run("kill -CONT $(pgrep -x quiesced)")
+    m.host.sync()
+    told_once(m, "")
+    next_freeze_works(m)
+
+
+def systemctl_stop_while_frozen(m: Machine) -> None:
+    m.host.call("guest-fsfreeze-freeze")
+    m.vm.run("systemctl stop quiesced.service", timeout=20)
+    check(not m.frozen("/srv/ext4") and not m.frozen("/root"))
+    m.vm.run("systemctl start quiesced.service")
+    m.host.sync()
+    told_once(m, "the service was stopped")
+    next_freeze_works(m)
+
+
+def somebody_else_thaws(m: Machine) -> None:
+    m.host.call("guest-fsfreeze-freeze")
+    m.vm.run("fsfreeze --unfreeze /srv/xfs")
+    told_once(m, "/srv/xfs was thawed by somebody else")
+    next_freeze_works(m)
+
+
+def somebody_else_froze(m: Machine) -> None:
+    m.vm.run("fsfreeze --freeze /srv/xfs")
+    try:
+        m.host.call("guest-fsfreeze-freeze")
+        check(False, "the freeze went through")
+    except AgentError as error:
+        check("/srv/xfs: filesystem: frozen by somebody else" in error.desc, error.desc)
+    check(m.frozen("/srv/xfs"), "a freeze made by somebody else was thawed")
+    check(not m.frozen("/srv/ext4"))
+    m.vm.run("fsfreeze --unfreeze /srv/xfs")
+    next_freeze_works(m)
+
+
+def loop_filesystem_before_its_carrier(m: Machine) -> None:
+    m.vm.run("modprobe loop; truncate -s 64M /srv/ext4/image && mkfs.ext4 -q /srv/ext4/image && "
+             "mkdir -p /srv/loop && mount -o loop /srv/ext4/image /srv/loop && "
+             "dd if=/dev/zero of=/srv/loop/dirty bs=1M count=20 status=none", timeout=60)
+    check(m.host.call("guest-fsfreeze-freeze") == FILESYSTEMS + 1)
+    check(m.host.call("guest-fsfreeze-thaw") == FILESYSTEMS + 1)
+    m.vm.run("umount /srv/loop; rm /srv/ext4/image")
+
+
+CASES = [deadline_thaws_and_is_told, service_killed_while_frozen, keeper_killed_while_frozen,
+         both_killed_while_frozen, service_stopped_by_sigstop, systemctl_stop_while_frozen,
+         somebody_else_thaws, somebody_else_froze, loop_filesystem_before_its_carrier]

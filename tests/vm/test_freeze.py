@@ -1,0 +1,155 @@
+"""Freeze and thaw of ext4, xfs, btrfs and / under constant writers, with hooks, through virtio."""
+
+import time
+
+from context import FILESYSTEMS, Machine, check
+from vmlab.host import AgentError, AgentHost
+
+GROUP = "freeze"
+
+
+def machine(tree) -> Machine:
+    return Machine(tree, name=GROUP)
+
+
+def frozen_means_no_write_completes(m: Machine) -> None:
+    with m.writers() as writers:
+        check(m.host.call("guest-fsfreeze-freeze") == FILESYSTEMS)
+        first = writers.counters()
+        time.sleep(2)
+        second = writers.counters()
+        # One write may have been inside the kernel past the freeze protection; none may start.
+        check({k: v[0] for k, v in first.items()} == {k: v[0] for k, v in second.items()},
+              f"{first} {second}")
+        check(m.host.call("guest-fsfreeze-status") == "frozen")
+        check(m.host.call("guest-fsfreeze-thaw") == FILESYSTEMS)
+        time.sleep(1)
+        third = writers.counters()
+        check(all(third[name][0] > second[name][0] for name in third), f"{second} {third}")
+    report = m.last_report()
+    check({f["type"]: f["result"] for f in report["filesystems"]} ==
+          {"ext4": "frozen", "xfs": "frozen", "btrfs": "frozen"}, str(report))
+    check(report["result"] == "ok" and report["ended-by"] == "host-thaw", str(report))
+
+
+def hooks_run_in_order_and_reverse(m: Machine) -> None:
+    m.no_hooks()
+    m.hook("10-first")
+    m.hook("20-second")
+    m.host.call("guest-fsfreeze-freeze")
+    m.host.call("guest-fsfreeze-thaw")
+    check(m.hook_log() == ["10-first prepare", "20-second prepare", "10-first freeze",
+                           "20-second freeze", "20-second thaw", "10-first thaw"],
+          str(m.hook_log()))
+    check(m.last_report()["level"] == "application")
+    m.no_hooks()
+
+
+def list_freezes_only_what_it_names(m: Machine) -> None:
+    check(m.host.call("guest-fsfreeze-freeze-list", {"mountpoints": ["/srv/xfs"]}) == 1)
+    check(m.frozen("/srv/xfs"))
+    check(not m.frozen("/srv/ext4"))
+    check(m.host.call("guest-fsfreeze-thaw") == 1)
+    try:
+        m.host.call("guest-fsfreeze-freeze-list", {"mountpoints": ["/srv/xfs", "/nowhere"]})
+        check(False, "an unknown mount point was accepted")
+    except AgentError as error:
+        check("/nowhere" in error.desc, error.desc)
+    check(not m.frozen("/srv/xfs"))
+
+
+def failing_hook_is_rolled_back(m: Machine) -> None:
+    m.no_hooks()
+    m.hook("10-good")
+    m.hook("20-bad", '[ "$1" = freeze ] && { echo "licence expired"; exit 5; }; exit 0')
+    try:
+        m.host.call("guest-fsfreeze-freeze")
+        check(False, "the freeze went through")
+    except AgentError as error:
+        check(error.desc == "quiesce failed: bad: freeze: licence expired", error.desc)
+    check(m.hook_log()[-2:] == ["20-bad abort", "10-good abort"], str(m.hook_log()))
+    check(not m.frozen("/srv/ext4"))
+    m.no_hooks()
+
+
+def hook_timeout_is_bounded(m: Machine) -> None:
+    m.no_hooks()
+    m.hook("10-slow", '[ "$1" = freeze ] && sleep 60; exit 0', "Timeout=1")
+    began = time.monotonic()
+    try:
+        m.host.call("guest-fsfreeze-freeze")
+        check(False, "the freeze went through")
+    except AgentError as error:
+        check(error.desc == "quiesce failed: slow: freeze: timed out after 1.0 s", error.desc)
+    check(time.monotonic() - began < 5, "took too long")
+    check(m.hook_log()[-1] == "10-slow abort", str(m.hook_log()))
+    m.no_hooks()
+
+
+def a_host_per_command_as_proxmox(m: Machine) -> None:
+    m.host.close()
+    for number in range(60):
+        host = AgentHost(m.vm.agent_path)
+        host.send(b'{"execute":"guest-sync-delimited","arguments":{"id":%d}}\n'
+                  b'{"execute":"guest-ping","arguments":{}}\n' % number)
+        first, second = host.line(10), host.line(10)
+        check(first.endswith(b'\xff{"return": %d}' % number), repr(first))
+        check(second == b'{"return": {}}', repr(second))
+        host.close()
+    m.host = AgentHost(m.vm.agent_path)
+    m.host.sync()
+
+
+def a_host_that_leaves_in_mid_request(m: Machine) -> None:
+    m.host.send(b'{"execute":"guest-fsfreeze-fre')
+    m.host.close()
+    time.sleep(0.5)
+    m.host = AgentHost(m.vm.agent_path)
+    m.host.sync()
+    check(m.host.call("guest-ping") == {})
+
+
+def port_unplugged_and_back(m: Machine) -> None:
+    m.host.close()
+    m.vm.qmp.execute("device_del", id="p0")
+    m.vm.wait_until("! test -e /dev/virtio-ports/org.qemu.guest_agent.0", 20, "the port to go")
+    m.vm.run("systemctl is-active quiesced.service")
+    m.vm.qmp.execute("device_add", driver="virtserialport", chardev="c0", id="p0",
+                     name="org.qemu.guest_agent.0")
+    m.host = AgentHost(m.vm.agent_path)
+    m.host.sync()
+
+
+def idle_costs_little(m: Machine) -> None:
+    out = m.vm.run("for p in $(pgrep -x quiesced) $(pgrep -x quiesced-keeper); do "
+                   "grep RssAnon /proc/$p/status; done; pgrep -c 'quiesced'")
+    anon = sum(int(line.split()[1]) for line in out.splitlines() if line.startswith("RssAnon"))
+    print(f"# RssAnon of service and keeper: {anon} KiB")
+    check(anon <= 2048, out)
+    before = m.vm.run("cat /proc/$(pgrep -x quiesced)/sched | grep nr_switches", check=False)
+    check(before is not None)
+
+
+def slow_prepare_is_joined_under_kubevirt(m: Machine) -> None:
+    m.no_hooks()
+    m.configure("[quiesce]\nhost=kubevirt\n")
+    m.hook("10-slow", '[ "$1" = prepare ] && sleep 6; exit 0', "Timeout=30")
+    began = time.monotonic()
+    try:
+        m.host.call("guest-fsfreeze-freeze")
+        check(False, "the freeze went through")
+    except AgentError as error:
+        check("slow: prepare: still running after 4." in error.desc, error.desc)
+    check(time.monotonic() - began < 5)
+    time.sleep(4)
+    check(m.host.call("guest-fsfreeze-freeze") == FILESYSTEMS)
+    check(m.hook_log().count("10-slow prepare") == 1, str(m.hook_log()))
+    check(m.host.call("guest-fsfreeze-thaw") == FILESYSTEMS)
+    m.no_hooks()
+    m.configure("")
+
+
+CASES = [frozen_means_no_write_completes, hooks_run_in_order_and_reverse,
+         list_freezes_only_what_it_names, failing_hook_is_rolled_back, hook_timeout_is_bounded,
+         a_host_per_command_as_proxmox, a_host_that_leaves_in_mid_request,
+         port_unplugged_and_back, idle_costs_little, slow_prepare_is_joined_under_kubevirt]

@@ -1,0 +1,1 @@
+"""Real virtual machines for tests, demo and benchmark: image, machine, host's view of the agent."""
