@@ -48,9 +48,10 @@ static void usage(FILE *stream)
         stream);
 }
 
-static bool fail_usage(GError **error, const char *format, const char *what)
+static bool fail_usage(GError **error, const char *what, const char *problem)
 {
-    g_set_error(error, AGENT_ERROR, AGENT_ERROR_USAGE, format, what);
+    g_set_error(error, AGENT_ERROR, AGENT_ERROR_USAGE, "%s: %s; see quiesced --help", what,
+                problem);
     return false;
 }
 
@@ -106,11 +107,11 @@ static bool take_long(CommandLine *line, char **argv, int *position, GError **er
     for (; index < G_N_ELEMENTS(OPTIONS) && !known; index++)
         known = strcmp(OPTIONS[index].name, name) == 0;
     if (!known && !group)
-        return fail_usage(error, "unknown option --%s; see quiesced --help", name);
+        return fail_usage(error, origin, "unknown option");
     if (!value && (known ? OPTIONS[index - 1].value : true)) {
         value = argv[*position + 1];
         if (!value)
-            return fail_usage(error, "option --%s needs a value", name);
+            return fail_usage(error, origin, "needs a value");
         (*position)++;
     }
     if (known)
@@ -131,12 +132,12 @@ static bool take_short(CommandLine *line, char **argv, int *position, GError **e
         if (OPTIONS[i].value && !value) {
             value = argv[*position + 1];
             if (!value)
-                return fail_usage(error, "option %s needs a value", name);
+                return fail_usage(error, name, "needs a value");
             (*position)++;
         }
         return take_named(line, i, value, name);
     }
-    return fail_usage(error, "unknown option %s; see quiesced --help", name);
+    return fail_usage(error, name, "unknown option");
 }
 
 static bool parse_command_line(CommandLine *line, int argc, char **argv, GError **error)
@@ -149,7 +150,7 @@ static bool parse_command_line(CommandLine *line, int argc, char **argv, GError 
             if (!take_short(line, argv, &i, error))
                 return false;
         } else {
-            return fail_usage(error, "unexpected argument '%s'; see quiesced --help", argv[i]);
+            return fail_usage(error, argv[i], "unexpected argument");
         }
     }
     return true;

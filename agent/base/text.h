@@ -21,3 +21,7 @@ size_t text_line(char *target, size_t size, const char *source, size_t length);
 
 /* The last non-blank line of `text` as text_line() would show it; "" when there is none. */
 size_t text_last_line(char *target, size_t size, const char *text, size_t length);
+
+/* Copies like text_line(), but keeps control characters and blanks: only makes it valid UTF-8
+ * without NUL. Source and target must not overlap, here and above. */
+size_t text_utf8(char *target, size_t size, const char *source, size_t length);

@@ -130,7 +130,8 @@ typedef struct {
     int32_t writeback_expire_cs, writeback_period_cs;
     char operation[KEEPER_OPERATION_SIZE];
     uint32_t verdict_pending;
-    uint32_t verdict_ended_by, verdict_limit_s, reserved;
+    uint32_t verdict_ended_by, verdict_limit_s;
+    uint32_t service_pid; /* who holds the lock, for the error of the next one */
     int64_t verdict_held_us, verdict_expires_us;
     char verdict_operation[KEEPER_OPERATION_SIZE];
     char verdict_reason[KEEPER_REASON_SIZE];

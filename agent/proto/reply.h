@@ -2,7 +2,8 @@
  * reply: one answer to one line of bytes.
  *
  * Plain C11 and jansson. Compact enough for every host: one line, ends in "}\n", never an embedded
- * newline. Spaces after ':' and ',' as the stock agent writes them; hosts match on them.
+ * newline. Spaces after ':' and ',' as the stock agent writes them; hosts match on them. Beyond
+ * ASCII everything is escaped (\u00E9), as the stock agent does.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -10,11 +11,13 @@
 
 #include "proto/request.h"
 
-/* Largest reply: libvirt drops the agent at 10 MiB without newline. */
-#define REPLY_SIZE_MAX ((size_t)10 << 20)
+/* Largest reply, its newline and 0xFF included: libvirt drops the agent when 10 MiB, less the
+ * 1 KiB by which its buffer grows, hold no newline. */
+#define REPLY_SIZE_MAX (((size_t)10 << 20) - 1024)
 
 /* Return malloc'ed bytes (not NUL terminated; length in `*ret_length`) or NULL when memory is out.
  * `value` NULL means {}. `id` may be NULL. `delimited` puts 0xFF in front. References are borrowed.
- * A value that would make the reply larger than REPLY_SIZE_MAX becomes an error reply saying so. */
+ * A value that would make the reply larger than REPLY_SIZE_MAX becomes an error reply saying so; an
+ * id that does is left out. */
 char *reply_success(json_t *value, json_t *id, bool delimited, size_t *ret_length);
 char *reply_error(const ProtoError *error, json_t *id, size_t *ret_length);

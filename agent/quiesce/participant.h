@@ -63,7 +63,7 @@ typedef struct {
     void (*call)(Participant *participant, Verb verb, const VerbContext *context, Deadline deadline,
                  ParticipantAnswered answered, gpointer user_data);
     void (*cancel)(Participant *participant); /* the running call is answered STEP_CANCELLED */
-    /* Something of an earlier call still exists (a process being killed). */
+    /* Something of an answered call still exists (a process being killed). */
     bool (*busy)(const Participant *participant);
     void (*free)(Participant *participant);
 } ParticipantOps;
@@ -84,9 +84,12 @@ struct Participant {
     gpointer settled_data;
 };
 
+/* Frees the common fields, then calls ops->free for the rest and the memory. NULL is fine. A call
+ * that runs is not answered any more; its process is killed. */
 void participant_free(Participant *participant);
 bool participant_wants(const Participant *participant, Verb verb);
-/* "*" in neither list: whether one of its mountpoints is among those being frozen. */
+/* Whether one of its mountpoints is among those being frozen; true when it named none, and when
+ * `mountpoints` is NULL. */
 bool participant_concerned(const Participant *participant, const char *const *mountpoints);
 int64_t participant_timeout(const Participant *participant, const VerbContext *context);
 

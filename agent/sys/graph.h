@@ -15,7 +15,10 @@
 
 #include "sys/mounts.h"
 
-#define GRAPH_DEPTH_MAX 32u /* devices stacked on each other; deeper is treated as a cycle */
+#define GRAPH_DEPTH_MAX 32u /* devices stacked on each other; deeper is not looked at */
 
-/* Sets rank and carriers of every Mount. `sysfs` is "/sys". */
+/* Sets rank and carriers of every Mount. `sysfs` is "/sys". The carriers of a filesystem are what
+ * its device sits on directly (btrfs: its devices); for a loop device, the filesystem of its file.
+ * Skipped filesystems pass the order on (a loop file on an overlay) but take no rank of their own.
+ */
 void graph_rank(GPtrArray *mounts, const char *sysfs);

@@ -3,7 +3,8 @@
  *
  * Connects to the keeper's socket, or starts the keeper program with a socket pair when there is no
  * socket (no systemd). Messages are queued and sent without waiting; heartbeats go out by a timer
- * while armed. When the keeper dies while something may be frozen, `lost` is called at once; the
+ * while armed, and a keeper that leaves KEEPER_TICKS_MAX of them unanswered counts as dead. When the
+ * keeper dies while something may be frozen, `lost` is called at once; the
  * owner then thaws by its own fds (keeper_rescue()).
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -53,8 +54,8 @@ bool keeper_freeze(Keeper *keeper, int64_t limit_us);
 bool keeper_thaw(Keeper *keeper);
 bool keeper_disarm(Keeper *keeper);
 
-/* Thaws fds without the keeper: FITHAW by ranks in reverse, each call in a throw-away thread with
- * an fd table of its own. Takes duplicates of the fds. `thawed` is called per filesystem on the
+/* Thaws fds without the keeper: FITHAW by ranks in reverse, in a few throw-away threads with fd
+ * tables of their own. Takes duplicates of the fds. `thawed` is called per filesystem on the
  * main loop, `index` as given; then `done` once all ended or at `deadline`. Used when the keeper is
  * gone (its FIFREEZE may still complete: the caller repeats until it is sure). */
 typedef struct {
@@ -64,5 +65,10 @@ typedef struct {
 } KeeperRescueFilesystem;
 typedef void (*KeeperRescueThawed)(unsigned index, int error_number, gpointer user_data);
 typedef void (*KeeperRescueDone)(unsigned pending, gpointer user_data);
-void keeper_rescue(const KeeperRescueFilesystem *filesystems, unsigned count, Deadline deadline,
-                   KeeperRescueThawed thawed, KeeperRescueDone done, gpointer user_data);
+typedef struct KeeperRescue KeeperRescue;
+/* The result is valid until `done` was called, which is never from within keeper_rescue(). What was
+ * not begun by then is not begun any more. */
+KeeperRescue *keeper_rescue(const KeeperRescueFilesystem *filesystems, unsigned count,
+                            Deadline deadline, KeeperRescueThawed thawed, KeeperRescueDone done,
+                            gpointer user_data);
+void keeper_rescue_cancel(KeeperRescue *rescue); /* no callback follows; not after `done` */

@@ -3,8 +3,10 @@
  *
  * The thread has an fd table of its own (unshare(CLONE_FILES), inherited fds closed) so that a
  * system call stuck in the kernel cannot keep the agent's sockets open after the agent was killed.
- * The function gets its own end of a socket pair for results that are fds. A thread still running
- * at the deadline is abandoned: the caller is told at once, and what it later returns is freed.
+ * So fds opened outside are of no use to the function, nor are those it opens to others; results
+ * that are fds are for offload_open(). stderr alone is left. A thread still running at the deadline
+ * is abandoned: the caller is told at once, and what it later returns is freed. Abandoned threads
+ * are counted for the whole process; no thread stays when there is nothing to do.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -20,7 +22,8 @@ typedef struct Offload Offload;
 
 /* Runs in the thread; no GLib main context there. Returns a result for `done` (may be NULL). */
 typedef gpointer (*OffloadFunc)(gpointer input);
-/* Main loop. `result` is owned by the callee; `timed_out`: given up, `result` is NULL. */
+/* Main loop. `result` is owned by the callee; `timed_out`: given up, `result` is NULL. NULL and not
+ * timed out also when the thread could not get an fd table of its own; `func` was not called. */
 typedef void (*OffloadDone)(gpointer result, bool timed_out, gpointer user_data);
 
 /* `input` is passed to `func` and freed with `input_free` when the thread ends, abandoned or not.
@@ -31,16 +34,17 @@ Offload *offload_run(const char *name, OffloadFunc func, gpointer input, GDestro
 void offload_cancel(Offload *offload); /* `done` will not be called; the thread is abandoned */
 unsigned offload_abandoned(void);      /* threads given up and still running */
 
-/* Opening paths that may hang. Each path is opened in its own offload thread order; the callback
- * gets one call per request, on the main loop. */
+/* Opening paths that may hang. The callback gets one call per request, on the main loop and never
+ * from within offload_open(); it may call any function here. */
 typedef struct OffloadOpen OffloadOpen;
 typedef void (*OffloadOpened)(int fd, int error_number,
                               gpointer user_data); /* fd owned by callee */
 
-/* Opens `path` O_RDONLY|O_NONBLOCK|O_CLOEXEC|O_NOCTTY without following a final symlink or magic
- * links, and accepts it only if the fd's mount id is `mount_id` (-1: any): else EXDEV. ETIMEDOUT
- * when the deadline passed. Many opens run in a few threads; a stuck one does not hold up others
- * beyond its own deadline. */
+/* Opens the directory or regular file `path` O_RDONLY|O_NONBLOCK|O_CLOEXEC|O_NOCTTY, following no
+ * symlinks and no magic links, and only if its mount id is `mount_id` (-1: any): else EXDEV without
+ * having opened it. ETIMEDOUT when the deadline passed, EOPNOTSUPP for other kinds of file, EAGAIN
+ * when no thread can be had. Many opens share a few threads; one that is stuck is abandoned at its
+ * deadline, and others do not wait for it. */
 OffloadOpen *offload_open(const char *path, int mount_id, Deadline deadline, OffloadOpened opened,
                           gpointer user_data) G_GNUC_WARN_UNUSED_RESULT;
-void offload_open_cancel(OffloadOpen *open);
+void offload_open_cancel(OffloadOpen *open); /* `opened` will not be called */

@@ -10,7 +10,10 @@
  * Everything runs on the default main context, never blocks, and wakes up only for events: a
  * virtio port is watched edge-triggered (it reports hang-up level-triggered while the host is
  * away), a port that vanished or is busy is reopened when inotify says that something changed.
- * Callbacks may call any function here, port_free() included.
+ * Callbacks may call any function here, port_free() included; a callback not wanted may be NULL.
+ *
+ * A hang-up and a new connection that both happen before the agent gets to run cannot be told
+ * apart on a virtio port: the kernel reports states, not changes. Hosts send a sync for that.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -23,8 +26,9 @@
 
 #define PORT_PEERS_MAX 16u                /* clients at once on a listening channel */
 #define PORT_QUEUE_MAX ((size_t)64 << 20) /* bytes queued for one peer; a 48 MiB file read fits */
-#define PORT_READ_SIZE ((size_t)64 << 10) /* bytes per read; a dispatch reads at most four times   \
+#define PORT_READ_SIZE ((size_t)64 << 10) /* bytes per read; a dispatch reads four times at most   \
                                            */
+#define PORT_FINISH_SECONDS 30u           /* a finished peer that takes nothing for so long goes */
 
 typedef enum {
     PORT_VIRTIO_SERIAL,
@@ -42,8 +46,13 @@ typedef struct {
     void (*peer_data)(PortPeer *peer, const uint8_t *bytes, size_t count, gpointer user_data);
     /* `reason` is for the log: "hang-up", "end of file", "queue overflow", … */
     void (*peer_closed)(PortPeer *peer, const char *reason, gpointer user_data);
-    /* The port became usable or unusable (unplugged, busy, cannot be opened: `error` says why). */
+    /* The port became usable or unusable (unplugged, busy, cannot be opened: `error` says why).
+     * Also from within port_open(); not for port_close(). */
     void (*state_changed)(Port *port, bool open, const GError *error, gpointer user_data);
+    /* Listening methods: the client will send no more (`printf … | socat`) but still reads. The
+     * owner answers what it was asked and then calls port_peer_finish(). NULL: finished at once,
+     * so that replies not yet sent are lost. A client that closed altogether gets peer_closed. */
+    void (*peer_eof)(PortPeer *peer, gpointer user_data);
 } PortEvents;
 
 bool port_method_parse(const char *name, PortMethod *ret_method); /* "virtio-serial", … */
@@ -61,16 +70,21 @@ void port_free(Port *port); /* closes peers without callbacks; unlinks its own u
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Port, port_free)
 
 /* Opens or starts to listen; when that is not possible now, watches for the moment it is (serial
- * methods) or returns the error (listening methods). */
+ * methods; true, state_changed says why) or returns the error (listening methods, or inotify
+ * refused to watch: then it may be called again). */
 bool port_open(Port *port, GError **error);
 /* Closes device or listener and every peer (peer_closed is called); port_open() opens again. This
- * is how the agent tells the host NoGuestAgent. */
+ * is how the agent tells the host NoGuestAgent. A listener from systemd stays, unattended. */
 void port_close(Port *port);
 bool port_is_open(const Port *port);
 const char *port_name(const Port *port);
 
-/* Queues bytes. False: the peer overflowed and will be closed from the main loop. */
+/* Queues bytes. False: the peer overflowed or hung up and will be closed from the main loop, or it
+ * was finished or closed already. */
 bool port_peer_send(PortPeer *peer, const void *bytes, size_t count);
+/* Nothing more will be sent and nothing more is read: closes the peer from the main loop once what
+ * is queued has been written (or nothing was taken for PORT_FINISH_SECONDS). */
+void port_peer_finish(PortPeer *peer);
 size_t port_peer_queued(const PortPeer *peer);
 void port_peer_set_data(PortPeer *peer, gpointer data); /* the owner's session; not freed here */
 gpointer port_peer_data(const PortPeer *peer);

@@ -39,7 +39,7 @@ typedef struct {
 typedef struct Process Process;
 
 typedef struct {
-    /* Once, from the main loop, never from within process_start(). */
+    /* Once, from the main loop, never from within process_start() or process_cancel(). */
     void (*done)(Process *process, const ProcessResult *result, gpointer user_data);
     /* The process no longer exists (after `done`, possibly in the same dispatch); the last call.
      * The Process frees itself afterwards. */

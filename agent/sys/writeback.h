@@ -29,6 +29,8 @@ typedef struct {
 /* `procfs` is "/proc". */
 bool writeback_load(const char *procfs, WritebackLoad *ret_load, GError **error);
 bool writeback_read(const char *procfs, WritebackSettings *ret_settings, GError **error);
+/* Members below 0 are left alone. Both are tried even if one fails. */
 bool writeback_apply(const char *procfs, const WritebackSettings *settings, GError **error);
-/* What to set while pre-syncing, given what was read. Never raises a value. */
+/* What to set while pre-syncing, given what was read. Never raises a value; a period of 0, which
+ * means that the kernel never writes back by itself, counts as the longest. */
 WritebackSettings writeback_gentle(const WritebackSettings *current);

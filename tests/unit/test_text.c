@@ -59,14 +59,14 @@ static void test_line_bad_utf8(void)
 {
     check_line("a\xFFz", ALL, "a?z");
     check_line("\x80", ALL, "?");
-    check_line("\xC0\xAF", ALL, "??");                /* overlong '/' */
-    check_line("\xE0\x80\xAF", ALL, "???");           /* overlong, three bytes */
-    check_line("\xED\xA0\x80", ALL, "???");           /* a surrogate */
-    check_line("\xF4\x90\x80\x80", ALL, "????");      /* above U+10FFFF */
-    check_line("\xF0\x80\x80\x80", ALL, "????");      /* overlong, four bytes */
-    check_line("\xC3", ALL, "?");                     /* cut short by the end */
-    check_line("\xE6\x97z", ALL, "??z");              /* cut short by another character */
-    check_line("\xC3\xA4z", 1, "?");                  /* cut short by the length */
+    check_line("\xC0\xAF", ALL, "??");                       /* overlong '/' */
+    check_line("\xE0\x80\xAF", ALL, "???");                  /* overlong, three bytes */
+    check_line("\xED\xA0\x80", ALL, "???");                  /* a surrogate */
+    check_line("\xF4\x90\x80\x80", ALL, "????");             /* above U+10FFFF */
+    check_line("\xF0\x80\x80\x80", ALL, "????");             /* overlong, four bytes */
+    check_line("\xC3", ALL, "?");                            /* cut short by the end */
+    check_line("\xE6\x97z", ALL, "??z");                     /* cut short by another character */
+    check_line("\xC3\xA4z", 1, "?");                         /* cut short by the length */
     check_line("\xF4\x8F\xBF\xBF", ALL, "\xF4\x8F\xBF\xBF"); /* U+10FFFF is the last good one */
     check_line("\xEF\xBF\xBD", ALL, "\xEF\xBF\xBD");
 }

@@ -1,0 +1,454 @@
+/*
+ * ledger: see ledger.h.
+ *
+ * Two open file descriptions of the one file. One holds the flock and nothing else; the other is
+ * mapped and goes to the keeper. A mapping and a passed fd keep their description alive, as does a
+ * dead process with a thread stuck in the kernel, and the lock would stay with it.
+ *
+ * Data is stored before the flag that makes it count (release order). The file only ever grows: the
+ * keeper may have it mapped.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "sys/ledger.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SIZE_OF(n_filesystems, n_participants)                                                     \
+    (sizeof(KeeperLedgerHeader) + (n_filesystems) * sizeof(KeeperLedgerFilesystem) +               \
+     (n_participants) * sizeof(KeeperLedgerParticipant))
+#define SIZE_MAX_ SIZE_OF((size_t)KEEPER_FILESYSTEMS_MAX, (size_t)KEEPER_PARTICIPANTS_MAX)
+#define OPEN_TRIES 3u /* the file was set aside by another while it was being opened */
+
+struct Ledger {
+    int lock_fd, fd;
+    KeeperLedgerHeader *header; /* SIZE_MAX_ mapped; only the file's size may be touched */
+};
+
+static KeeperLedgerFilesystem *filesystem_at(const Ledger *ledger, unsigned index)
+{
+    return (KeeperLedgerFilesystem *)(void *)(ledger->header + 1) + index;
+}
+
+static KeeperLedgerParticipant *participant_at(const Ledger *ledger, unsigned index)
+{
+    return (KeeperLedgerParticipant *)(void *)filesystem_at(ledger,
+                                                            ledger->header->n_filesystems) +
+           index;
+}
+
+static void store(uint32_t *flag, uint32_t value)
+{
+    __atomic_store_n(flag, value, __ATOMIC_RELEASE);
+}
+
+static uint32_t load(const uint32_t *flag)
+{
+    return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
+}
+
+/* Cut at a character: the text is shown to people. */
+static void copy_text(char *target, size_t size, const char *source)
+{
+    const char *end;
+
+    if (g_strlcpy(target, source ? source : "", size) >= size &&
+        !g_utf8_validate(target, -1, &end) && strlen(end) < 4)
+        target[end - target] = '\0';
+}
+
+static int64_t boottime_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (int64_t)now.tv_sec * G_USEC_PER_SEC + now.tv_nsec / 1000;
+}
+
+/* --- the file ----------------------------------------------------------------------------------
+ */
+
+/* tmpfs that is full is found out here, and not by a signal at the first store. */
+static bool grow(int fd, size_t size, GError **error)
+{
+    struct stat status;
+
+    if (fallocate(fd, 0, 0, (off_t)size) == 0)
+        return true;
+    if (errno == EOPNOTSUPP && fstat(fd, &status) == 0 &&
+        (status.st_size >= (off_t)size || ftruncate(fd, (off_t)size) == 0))
+        return true;
+    return agent_error_errno(error, AGENT_ERROR_UNAVAILABLE, errno,
+                             "cannot lay out the ledger (%zu bytes); is /run full?", size);
+}
+
+static bool same_file(int fd, int other_fd, const char *path)
+{
+    struct stat a, b;
+
+    if (fstat(fd, &a) != 0 || (other_fd >= 0 ? fstat(other_fd, &b) : lstat(path, &b)) != 0)
+        return false;
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+static bool is_valid(int fd)
+{
+    KeeperLedgerHeader header;
+    struct stat status;
+
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_uid != geteuid())
+        return false;
+    if (status.st_size == 0)
+        return true;
+    if (pread(fd, &header, sizeof header, 0) != sizeof header)
+        return false;
+    return header.magic == KEEPER_LEDGER_MAGIC && header.version == KEEPER_VERSION &&
+           header.n_filesystems <= KEEPER_FILESYSTEMS_MAX &&
+           header.n_participants <= KEEPER_PARTICIPANTS_MAX &&
+           status.st_size >= (off_t)SIZE_OF((size_t)header.n_filesystems,
+                                            (size_t)header.n_participants);
+}
+
+static bool set_aside(const char *path, GError **error)
+{
+    g_autofree char *bad = g_strconcat(path, ".bad", NULL);
+
+    if (g_rename(path, bad) == 0)
+        return true;
+    return agent_error_errno(error, AGENT_ERROR_UNAVAILABLE, errno,
+                             "%s is not a ledger and cannot be moved to %s; remove it", path, bad);
+}
+
+static bool report_locked(int fd, const char *path, GError **error)
+{
+    KeeperLedgerHeader header;
+
+    if (errno != EWOULDBLOCK)
+        return agent_error_errno(error, AGENT_ERROR_UNAVAILABLE, errno, "cannot lock %s", path);
+    if (pread(fd, &header, sizeof header, 0) != sizeof header)
+        header.service_pid = 0;
+    g_set_error(error, AGENT_ERROR, AGENT_ERROR_UNAVAILABLE,
+                "%s is in use by process %u; stop that one first", path, header.service_pid);
+    return false;
+}
+
+typedef enum { OPENED, OPEN_AGAIN, OPEN_FAILED } OpenResult;
+
+static OpenResult check_locked(int fd, const char *path, GError **error)
+{
+    if (!same_file(fd, -1, path))
+        return OPEN_AGAIN;
+    if (is_valid(fd))
+        return OPENED;
+    return set_aside(path, error) ? OPEN_AGAIN : OPEN_FAILED;
+}
+
+static OpenResult open_locked(const char *path, int *ret_fd, GError **error)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+    OpenResult result = OPEN_FAILED;
+
+    if (fd < 0) {
+        agent_error_errno(error, AGENT_ERROR_UNAVAILABLE, errno, "cannot open the ledger %s", path);
+        return OPEN_FAILED;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+        report_locked(fd, path, error);
+    else
+        result = check_locked(fd, path, error);
+    if (result == OPENED)
+        *ret_fd = fd;
+    else
+        (void)close(fd);
+    return result;
+}
+
+static void terminate_texts(Ledger *ledger)
+{
+    KeeperLedgerHeader *header = ledger->header;
+
+    header->operation[KEEPER_OPERATION_SIZE - 1] = '\0';
+    header->verdict_operation[KEEPER_OPERATION_SIZE - 1] = '\0';
+    header->verdict_reason[KEEPER_REASON_SIZE - 1] = '\0';
+    for (unsigned i = 0; i < header->n_filesystems; i++)
+        filesystem_at(ledger, i)->mountpoint[KEEPER_NAME_SIZE - 1] = '\0';
+    for (unsigned i = 0; i < header->n_participants; i++) {
+        participant_at(ledger, i)->name[KEEPER_NAME_SIZE - 1] = '\0';
+        participant_at(ledger, i)->path[KEEPER_NAME_SIZE - 1] = '\0';
+    }
+}
+
+static bool map(Ledger *ledger, const char *path, GError **error)
+{
+    KeeperLedgerHeader *header;
+
+    ledger->fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (ledger->fd < 0 || !same_file(ledger->lock_fd, ledger->fd, NULL)) {
+        g_set_error(error, AGENT_ERROR, AGENT_ERROR_UNAVAILABLE,
+                    "the ledger %s was replaced while it was opened; try again", path);
+        return false;
+    }
+    if (!grow(ledger->fd, sizeof *header, error))
+        return false;
+    header = mmap(NULL, SIZE_MAX_, PROT_READ | PROT_WRITE, MAP_SHARED, ledger->fd, 0);
+    if (header == MAP_FAILED)
+        return agent_error_errno(error, AGENT_ERROR_UNAVAILABLE, errno, "cannot map the ledger %s",
+                                 path);
+    ledger->header = header;
+    header->version = KEEPER_VERSION;
+    header->service_pid = (uint32_t)getpid();
+    header->magic = KEEPER_LEDGER_MAGIC;
+    terminate_texts(ledger);
+    return true;
+}
+
+Ledger *ledger_open(const char *path, GError **error)
+{
+    g_autofree char *directory = g_path_get_dirname(path);
+    g_autoptr(Ledger) ledger = g_new0(Ledger, 1);
+    OpenResult result = OPEN_AGAIN;
+
+    ledger->lock_fd = ledger->fd = -1;
+    (void)g_mkdir_with_parents(directory, 0755); /* open() says what is wrong with it */
+    for (unsigned i = 0; i < OPEN_TRIES && result == OPEN_AGAIN; i++)
+        result = open_locked(path, &ledger->lock_fd, error);
+    if (result == OPEN_FAILED)
+        return NULL;
+    if (result == OPEN_AGAIN) {
+        g_set_error(error, AGENT_ERROR, AGENT_ERROR_UNAVAILABLE,
+                    "the ledger %s is being replaced again and again; who else writes there?",
+                    path);
+        return NULL;
+    }
+    if (!map(ledger, path, error))
+        return NULL;
+    return g_steal_pointer(&ledger);
+}
+
+void ledger_close(Ledger *ledger)
+{
+    if (!ledger)
+        return;
+    if (ledger->header)
+        (void)munmap(ledger->header, SIZE_MAX_);
+    if (ledger->fd >= 0)
+        (void)close(ledger->fd);
+    if (ledger->lock_fd >= 0)
+        (void)close(ledger->lock_fd);
+    g_free(ledger);
+}
+
+int ledger_fd(const Ledger *ledger)
+{
+    return ledger->fd;
+}
+
+/* --- an operation ------------------------------------------------------------------------------
+ */
+
+static void lay_out(Ledger *ledger, const LedgerFilesystemSpec *filesystems,
+                    const LedgerParticipantSpec *participants)
+{
+    for (unsigned i = 0; i < ledger->header->n_filesystems; i++) {
+        KeeperLedgerFilesystem *entry = filesystem_at(ledger, i);
+
+        memset(entry, 0, sizeof *entry);
+        entry->major = filesystems[i].major;
+        entry->minor = filesystems[i].minor;
+        entry->rank = filesystems[i].rank;
+        copy_text(entry->mountpoint, sizeof entry->mountpoint, filesystems[i].mountpoint);
+        store(&entry->state, KEEPER_FS_INTENDED);
+    }
+    for (unsigned i = 0; i < ledger->header->n_participants; i++) {
+        KeeperLedgerParticipant *entry = participant_at(ledger, i);
+
+        memset(entry, 0, sizeof *entry);
+        entry->kind = participants[i].kind;
+        entry->verbs = participants[i].verbs;
+        copy_text(entry->name, sizeof entry->name, participants[i].name);
+        copy_text(entry->path, sizeof entry->path, participants[i].path);
+    }
+}
+
+static bool check_begin(const Ledger *ledger, unsigned n_filesystems, unsigned n_participants,
+                        GError **error)
+{
+    if (ledger_active(ledger)) {
+        g_set_error(error, AGENT_ERROR, AGENT_ERROR_UNAVAILABLE,
+                    "operation %s is still being released", ledger_operation(ledger));
+        return false;
+    }
+    if (n_filesystems > KEEPER_FILESYSTEMS_MAX || n_participants > KEEPER_PARTICIPANTS_MAX) {
+        g_set_error(error, AGENT_ERROR, AGENT_ERROR_LIMIT,
+                    "%u filesystems and %u participants are more than %u and %u; exclude some",
+                    n_filesystems, n_participants, KEEPER_FILESYSTEMS_MAX, KEEPER_PARTICIPANTS_MAX);
+        return false;
+    }
+    return true;
+}
+
+bool ledger_begin(Ledger *ledger, const char *operation, const LedgerFilesystemSpec *filesystems,
+                  unsigned n_filesystems, const LedgerParticipantSpec *participants,
+                  unsigned n_participants, GError **error)
+{
+    KeeperLedgerHeader *header = ledger->header;
+
+    if (!check_begin(ledger, n_filesystems, n_participants, error) ||
+        !grow(ledger->fd, SIZE_OF((size_t)n_filesystems, (size_t)n_participants), error))
+        return false;
+    header->n_filesystems = n_filesystems;
+    header->n_participants = n_participants;
+    header->keeper_pid = 0;
+    header->thaw_cause = 0;
+    header->frozen_since_us = 0;
+    header->frozen_limit_s = 0;
+    lay_out(ledger, filesystems, participants);
+    copy_text(header->operation, sizeof header->operation, operation);
+    store(&header->active, 1);
+    return true;
+}
+
+void ledger_end(Ledger *ledger)
+{
+    store(&ledger->header->active, 0);
+    __atomic_store_n(&ledger->header->frozen_since_us, 0, __ATOMIC_RELEASE);
+}
+
+bool ledger_active(const Ledger *ledger)
+{
+    return load(&ledger->header->active) != 0;
+}
+
+const char *ledger_operation(const Ledger *ledger)
+{
+    return ledger_active(ledger) ? ledger->header->operation : "";
+}
+
+unsigned ledger_filesystems(const Ledger *ledger)
+{
+    return ledger_active(ledger) ? ledger->header->n_filesystems : 0;
+}
+
+const KeeperLedgerFilesystem *ledger_filesystem(const Ledger *ledger, unsigned index)
+{
+    return index < ledger->header->n_filesystems ? filesystem_at(ledger, index) : NULL;
+}
+
+void ledger_set_filesystem(Ledger *ledger, unsigned index, KeeperFilesystemState state)
+{
+    if (index < ledger->header->n_filesystems)
+        store(&filesystem_at(ledger, index)->state, (uint32_t)state);
+}
+
+unsigned ledger_participants(const Ledger *ledger)
+{
+    return ledger_active(ledger) ? ledger->header->n_participants : 0;
+}
+
+const KeeperLedgerParticipant *ledger_participant(const Ledger *ledger, unsigned index)
+{
+    return index < ledger->header->n_participants ? participant_at(ledger, index) : NULL;
+}
+
+void ledger_participant_called(Ledger *ledger, unsigned index, uint32_t verb)
+{
+    KeeperLedgerParticipant *entry;
+
+    if (index >= ledger->header->n_participants)
+        return;
+    entry = participant_at(ledger, index);
+    store(&entry->last_verb, verb);
+    store(&entry->held, 1);
+}
+
+void ledger_participant_released(Ledger *ledger, unsigned index)
+{
+    if (index < ledger->header->n_participants)
+        store(&participant_at(ledger, index)->held, 0);
+}
+
+void ledger_set_frozen_since(Ledger *ledger, int64_t boottime, uint32_t limit_s)
+{
+    ledger->header->frozen_limit_s = limit_s;
+    __atomic_store_n(&ledger->header->frozen_since_us, boottime, __ATOMIC_RELEASE);
+}
+
+int64_t ledger_frozen_since(const Ledger *ledger, uint32_t *ret_limit_s)
+{
+    int64_t since = __atomic_load_n(&ledger->header->frozen_since_us, __ATOMIC_ACQUIRE);
+
+    if (ret_limit_s)
+        *ret_limit_s = ledger->header->frozen_limit_s;
+    return since;
+}
+
+/* --- what outlives an operation ----------------------------------------------------------------
+ */
+
+void ledger_save_writeback(Ledger *ledger, const WritebackSettings *settings)
+{
+    /* A second save would save what was already changed. */
+    if (load(&ledger->header->writeback_saved))
+        return;
+    ledger->header->writeback_expire_cs = settings->expire_cs;
+    ledger->header->writeback_period_cs = settings->period_cs;
+    store(&ledger->header->writeback_saved, 1);
+}
+
+bool ledger_saved_writeback(const Ledger *ledger, WritebackSettings *ret_settings)
+{
+    if (!load(&ledger->header->writeback_saved))
+        return false;
+    *ret_settings = (WritebackSettings){.expire_cs = ledger->header->writeback_expire_cs,
+                                        .period_cs = ledger->header->writeback_period_cs};
+    return true;
+}
+
+void ledger_clear_writeback(Ledger *ledger)
+{
+    store(&ledger->header->writeback_saved, 0);
+}
+
+void ledger_set_verdict(Ledger *ledger, const LedgerVerdict *verdict)
+{
+    KeeperLedgerHeader *header = ledger->header;
+
+    store(&header->verdict_pending, 0);
+    header->verdict_ended_by = verdict->ended_by;
+    header->verdict_limit_s = verdict->limit_s;
+    header->verdict_held_us = verdict->held_us;
+    header->verdict_expires_us = verdict->expires_us;
+    copy_text(header->verdict_operation, sizeof header->verdict_operation, verdict->operation);
+    copy_text(header->verdict_reason, sizeof header->verdict_reason, verdict->reason);
+    store(&header->verdict_pending, 1);
+}
+
+bool ledger_verdict(const Ledger *ledger, LedgerVerdict *ret_verdict)
+{
+    const KeeperLedgerHeader *header = ledger->header;
+
+    if (!load(&header->verdict_pending) || boottime_us() >= header->verdict_expires_us)
+        return false;
+    *ret_verdict = (LedgerVerdict){
+        .ended_by = header->verdict_ended_by,
+        .limit_s = header->verdict_limit_s,
+        .held_us = header->verdict_held_us,
+        .expires_us = header->verdict_expires_us,
+    };
+    copy_text(ret_verdict->operation, sizeof ret_verdict->operation, header->verdict_operation);
+    copy_text(ret_verdict->reason, sizeof ret_verdict->reason, header->verdict_reason);
+    return true;
+}
+
+void ledger_clear_verdict(Ledger *ledger)
+{
+    store(&ledger->header->verdict_pending, 0);
+}

@@ -1,0 +1,40 @@
+/*
+ * offload_internal: what offload.c and offload_open.c share. Nobody else includes it but their
+ * tests.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "sys/offload.h"
+
+/* A thread with an fd table of its own, in which only its end of a SOCK_SEQPACKET pair and stderr
+ * are open, and the main loop's half of it. Both hold a reference. */
+typedef struct OffloadThread OffloadThread;
+
+/* Runs in the thread. `error_number`: no fd table of its own could be had, or the main loop left
+ * before the thread began (ECANCELED, `fd` -1); then nothing that may block is to be called. */
+typedef void (*OffloadThreadBody)(OffloadThread *thread, int fd, int error_number, gpointer data);
+
+/* `data` is freed with the last reference, or here on failure. */
+OffloadThread *offload_thread_start(const char *name, OffloadThreadBody body, gpointer data,
+                                    GDestroyNotify data_free, GError **error);
+int offload_thread_fd(const OffloadThread *thread); /* the main loop's end */
+/* In the thread, when the work is done and before the main loop is told. False: it left. */
+bool offload_thread_end(OffloadThread *thread);
+/* On the main loop: closes its end. True: the thread had ended, what it worked on is the main
+ * loop's. Else it counts as abandoned until it ends, and cleans up itself. */
+bool offload_thread_leave(OffloadThread *thread);
+void offload_thread_unref(OffloadThread *thread);
+
+/* The open itself, in the thread: an fd or -errno. */
+typedef int (*OffloadPathFunc)(const char *path, int mount_id);
+int offload_open_path(const char *path, int mount_id);
+
+#define OFFLOAD_OPEN_THREADS 8u
+/* A thread on one path for longer does not count among them: others are not to wait for it. */
+#define OFFLOAD_OPEN_SLOW_US (100 * USEC_PER_MSEC)
+
+/* offload_open() with another function than offload_open_path(). */
+OffloadOpen *offload_open_with(OffloadPathFunc function, const char *path, int mount_id,
+                               Deadline deadline, OffloadOpened opened, gpointer user_data);

@@ -1,0 +1,372 @@
+/*
+ * port_serial: the virtio-serial and isa-serial methods. See port.h.
+ *
+ * While no host has a virtio port open, it polls as hung up and reads as ended, level-triggered,
+ * for as long as that lasts; only edges are of use. A host that comes makes the port writable
+ * without hang-up, or sends data first. A device that went (unplugged, line hung up) is closed and
+ * opened again when port_watch says that something changed; the only timers are the few tries after
+ * the kernel announced that another opener closes it, which it does before the driver let go.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "sys/port_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <termios.h>
+#include <unistd.h>
+
+/* Data can overtake the kernel's note that the host has opened the port: two interrupts, two
+ * handlers. What came from a host said to be away is a peer for so long; then it has hung up. */
+#define SETTLE_MS 20u
+/* inotify gave out (its limits are the system's): looking again is all that is left. */
+#define BLIND_RETRY_MS 10000u
+
+static const unsigned BUSY_RETRIES_MS[] = {5, 20, 100, 500, 2000};
+
+static void serial_try(Port *port);
+
+static PortPeer *serial_peer(const Port *port)
+{
+    return port->peers->len > 0 ? g_ptr_array_index(port->peers, 0) : NULL;
+}
+
+static int set_raw(int fd)
+{
+    struct termios line;
+
+    if (tcgetattr(fd, &line) != 0)
+        return errno;
+    cfmakeraw(&line);
+    cfsetspeed(&line, B38400);
+    line.c_cflag |= CLOCAL | CREAD;
+    line.c_cflag &= ~(tcflag_t)CRTSCTS;
+    if (tcsetattr(fd, TCSANOW, &line) != 0 || tcflush(fd, TCIFLUSH) != 0)
+        return errno;
+    return 0;
+}
+
+static int serial_prepare(Port *port, int fd)
+{
+    int result;
+
+    if (fstat(fd, &port->node) != 0)
+        return errno;
+    if (!S_ISCHR(port->node.st_mode) && !S_ISFIFO(port->node.st_mode))
+        return ENOTTY;
+    if (port->method == PORT_ISA_SERIAL && (result = set_raw(fd)) != 0)
+        return result;
+    result = port_epoll_start(port);
+    return result != 0 ? result : port_arm(port, fd, NULL, PORT_EDGES);
+}
+
+/* One try. Returns an errno. */
+static int serial_attempt(Port *port)
+{
+    int fd = open(port->path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    int result;
+
+    if (fd < 0)
+        return errno;
+    result = serial_prepare(port, fd);
+    if (result != 0) {
+        close(fd);
+        port_epoll_stop(port);
+        return result;
+    }
+    port->fd = fd;
+    port->await_data = port->moved = false;
+    return 0;
+}
+
+static const char *serial_advice(const Port *port, int code)
+{
+    switch (code) {
+    case ENOENT:
+    case ENOTDIR:
+    case ENXIO:
+    case ENODEV:
+        return port->method == PORT_VIRTIO_SERIAL
+                   ? "add a virtio-serial channel of that name to the virtual machine; it is used "
+                     "as soon as it appears"
+                   : "add the serial line to the virtual machine; it is used as soon as it appears";
+    case EBUSY:
+        return "another program has it open; stop that one (qemu-guest-agent?), it is taken over "
+               "then";
+    case EACCES:
+    case EPERM:
+        return "let the service read and write it (owner, mode, security policy)";
+    case ENOTTY:
+    case EISDIR:
+    case EINVAL:
+        return "it is not such a device; correct the channel's method or path";
+    default:
+        return "it is tried again when the device changes";
+    }
+}
+
+static void serial_closed_device(Port *port)
+{
+    if (port->fd < 0)
+        return;
+    port_disarm(port, port->fd);
+    close(port->fd);
+    port->fd = -1;
+    port->generation++;
+    port_source_clear(&port->settle_timer);
+    port_epoll_stop(port);
+}
+
+static void serial_stop_waiting(Port *port)
+{
+    port_source_clear(&port->retry_timer);
+    g_clear_pointer(&port->watch, port_watch_free);
+    port->retry_step = 0;
+}
+
+static void serial_opened(Port *port)
+{
+    serial_stop_waiting(port);
+    port->reported_errno = 0;
+    port_emit_state(port, true, NULL);
+}
+
+static void serial_report(Port *port, int code)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (code == port->reported_errno)
+        return;
+    port->reported_errno = code;
+    g_set_error(&error, AGENT_ERROR, AGENT_ERROR_UNAVAILABLE, "cannot open %s: %s; %s", port->path,
+                g_strerror(code), serial_advice(port, code));
+    port_emit_state(port, false, error);
+}
+
+static gboolean serial_retry(gpointer user_data)
+{
+    Port *port = port_ref(user_data);
+    int result;
+
+    port_source_clear(&port->retry_timer);
+    if (!port->watch) {
+        serial_try(port);
+    } else if ((result = serial_attempt(port)) == 0) {
+        serial_opened(port);
+    } else if (result != EBUSY) {
+        serial_try(port);
+    } else if (port->retry_step < G_N_ELEMENTS(BUSY_RETRIES_MS)) {
+        port->retry_timer =
+            port_after(port, BUSY_RETRIES_MS[port->retry_step++], serial_retry, NULL);
+    }
+    port_unref(port);
+    return G_SOURCE_REMOVE;
+}
+
+static void serial_changed(gpointer user_data)
+{
+    Port *port = port_ref(user_data);
+
+    serial_try(port);
+    port_unref(port);
+}
+
+/* Watches first and tries then, so that what changes in between is an event. */
+static int serial_watch(Port *port, GError **error)
+{
+    int result;
+
+    port->watch = port_watch_new(port->path, serial_changed, port, error);
+    if (!port->watch)
+        return -1;
+    result = serial_attempt(port);
+    if (result != EBUSY)
+        return result;
+    if (!port_watch_closings(port->watch, error)) {
+        g_clear_pointer(&port->watch, port_watch_free);
+        return -1;
+    }
+    port->retry_timer = port_after(port, BUSY_RETRIES_MS[port->retry_step++], serial_retry, NULL);
+    return EBUSY;
+}
+
+/* Opens, or waits for what may change that it cannot. */
+static void serial_try(Port *port)
+{
+    g_autoptr(GError) error = NULL;
+    int result;
+
+    serial_stop_waiting(port);
+    result = serial_watch(port, &error);
+    if (result == 0) {
+        serial_opened(port);
+    } else if (result > 0) {
+        serial_report(port, result);
+    } else {
+        port->retry_timer = port_after(port, BLIND_RETRY_MS, serial_retry, NULL);
+        port_emit_state(port, false, error);
+    }
+}
+
+bool port_serial_open(Port *port, GError **error)
+{
+    int result;
+
+    port->reported_errno = 0;
+    result = serial_attempt(port);
+    if (result != 0)
+        result = serial_watch(port, error);
+    if (result == 0)
+        serial_opened(port);
+    else if (result > 0)
+        serial_report(port, result);
+    return result >= 0;
+}
+
+void port_serial_close(Port *port)
+{
+    serial_stop_waiting(port);
+    serial_closed_device(port);
+}
+
+static bool node_unchanged(const Port *port)
+{
+    struct stat now;
+
+    return stat(port->path, &now) == 0 && now.st_dev == port->node.st_dev &&
+           now.st_ino == port->node.st_ino && now.st_rdev == port->node.st_rdev &&
+           now.st_ctim.tv_sec == port->node.st_ctim.tv_sec &&
+           now.st_ctim.tv_nsec == port->node.st_ctim.tv_nsec;
+}
+
+static void serial_lost(Port *port, int code)
+{
+    g_autoptr(GError) error = NULL;
+    PortPeer *peer = serial_peer(port);
+    bool worked = port->moved;
+    unsigned generation;
+
+    serial_closed_device(port);
+    generation = port->generation;
+    if (peer)
+        port_peer_close(peer, "unplugged");
+    g_set_error(&error, AGENT_ERROR, AGENT_ERROR_UNAVAILABLE,
+                "%s went away: %s; it is opened again when it comes back", port->path,
+                g_strerror(code));
+    if (port->wanted && port->generation == generation && port->fd < 0 && !port->watch) {
+        port->reported_errno = ENOENT; /* that it is missing now goes without saying */
+        port_emit_state(port, false, error);
+    }
+    if (!port->wanted || port->generation != generation || port->fd >= 0 || port->watch)
+        return;
+    /* A device that opens but never works must not be opened in a circle. */
+    if (worked || !node_unchanged(port)) {
+        serial_try(port);
+        return;
+    }
+    g_clear_error(&error);
+    port->watch = port_watch_new(port->path, serial_changed, port, &error);
+    if (!port->watch || !node_unchanged(port))
+        port->retry_timer = port_after(port, port->watch ? 0 : BLIND_RETRY_MS, serial_retry, NULL);
+}
+
+static gboolean serial_settled(gpointer user_data)
+{
+    Port *port = port_ref(user_data);
+    PortPeer *peer = serial_peer(port);
+
+    port_source_clear(&port->settle_timer);
+    if (peer)
+        port_peer_close(peer, "hang-up");
+    port_unref(port);
+    return G_SOURCE_REMOVE;
+}
+
+/* The host closed its side: what is queued must never reach the next one. */
+static void serial_host_away(Port *port)
+{
+    PortPeer *peer = serial_peer(port);
+
+    port->await_data = false;
+    if (peer && !port->settle_timer)
+        port_peer_close(peer, "hang-up");
+}
+
+static void serial_deliver(Port *port, const uint8_t *bytes, size_t count, bool away)
+{
+    g_autoptr(PortPeer) peer = serial_peer(port);
+    unsigned generation = port->generation;
+
+    port->moved = true;
+    if (peer) {
+        port_peer_ref(peer);
+    } else {
+        port->await_data = false;
+        peer = port_peer_ref(port_peer_open(port, port->fd));
+        if (away && !peer->closed && port->generation == generation)
+            port->settle_timer = port_after(port, SETTLE_MS, serial_settled, NULL);
+    }
+    if (!peer->doom)
+        port_peer_deliver(peer, bytes, count);
+}
+
+/* Reads what there is. Returns what the last read said, 1 when the device is not ours any more. */
+static ssize_t serial_read(Port *port, bool away)
+{
+    g_auto(PortReader) reader = {.reads = 0};
+    unsigned generation = port->generation;
+    const uint8_t *bytes;
+    ssize_t count;
+
+    while ((count = port_reader_next(&reader, port->fd, &bytes)) > 0) {
+        serial_deliver(port, bytes, (size_t)count, away);
+        if (port->generation != generation)
+            return 1;
+    }
+    return count;
+}
+
+static void serial_ended(Port *port, uint32_t events, int code)
+{
+    /* A tty in the port's place says EIO when nobody has its other side open. */
+    bool away = code == 0 || code == EIO;
+
+    if (port->method == PORT_VIRTIO_SERIAL && away && !(events & EPOLLERR))
+        serial_host_away(port);
+    else
+        serial_lost(port, code == 0 ? ENODEV : code);
+}
+
+void port_serial_ready(Port *port, uint32_t events)
+{
+    unsigned generation = port->generation;
+    bool away = (events & EPOLLHUP) != 0;
+    PortPeer *peer;
+    ssize_t result;
+
+    if (!away) {
+        port_source_clear(&port->settle_timer);
+        if (!serial_peer(port) && !port->await_data)
+            port_peer_open(port, port->fd);
+        if (port->generation != generation)
+            return;
+    }
+    result = serial_read(port, away);
+    if (result == 1)
+        return;
+    if (result == -EINPROGRESS) {
+        port_rearm(port, port->fd, NULL);
+    } else if (result != -EAGAIN) {
+        serial_ended(port, events, (int)-result);
+        return;
+    } else if (away && port->method == PORT_VIRTIO_SERIAL) {
+        serial_host_away(port); /* and came back since: an edge tells */
+        return;
+    }
+    peer = serial_peer(port);
+    if (peer && (events & EPOLLOUT)) {
+        port_peer_ref(peer);
+        port_peer_flush(peer);
+        port_peer_unref(peer);
+    }
+}

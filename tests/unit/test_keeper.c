@@ -1,0 +1,443 @@
+/*
+ * test_keeper: what the keeper freezes and thaws, in which order, and when nobody asks it to.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "keeper_rig.h"
+
+static void freezes_by_ranks_and_thaws_in_reverse(void)
+{
+    g_autoptr(Rig) rig = rig_new(6);
+    static const uint32_t RANKS[] = {2, 0, 1, 0, 1, 2};
+    gint64 last_frozen[3] = {0}, first_freeze[3], last_thawed[3] = {0}, first_thaw[3];
+    KeeperMessage done;
+
+    for (unsigned i = 0; i < 6; i++) {
+        rig->ranks[i] = RANKS[i];
+        rig_write(rig, i, ".inject", "freeze delay 20\nthaw delay 10\n");
+    }
+    for (unsigned i = 0; i < 3; i++)
+        first_freeze[i] = first_thaw[i] = G_MAXINT64;
+    rig_arm(rig);
+    rig_ask_freeze(rig, RIG_LIMIT_US);
+    done = rig_expect(rig, KEEPER_FREEZE_DONE);
+    g_assert_cmpuint(done.count, ==, 6);
+    g_assert_cmpint(done.error, ==, 0);
+    g_assert_cmpuint(rig_count(rig, KEEPER_FROZE), ==, 6);
+    for (unsigned i = 0; i < 6; i++) {
+        g_assert_true(rig_frozen(rig, i));
+        g_assert_cmpint(rig_state(rig, i), ==, KEEPER_FS_FROZEN);
+        g_assert_cmpint(rig_seen(rig, KEEPER_FROZE, i)->duration_us, >=, 20000);
+    }
+    rig_ask(rig, KEEPER_THAW);
+    done = rig_expect(rig, KEEPER_THAW_DONE);
+    g_assert_cmpuint(done.count, ==, 6);
+    g_assert_cmpuint(done.pending, ==, 0);
+    g_assert_cmpuint(done.cause, ==, KEEPER_CAUSE_REQUEST);
+    g_assert_cmpint(done.duration_us, >, 0);
+    g_assert_cmpuint(rig_count(rig, KEEPER_THAWED), ==, 6);
+    for (unsigned i = 0; i < 6; i++) {
+        RigCall freeze = rig_call(rig, i, "freeze"), thaw = rig_call(rig, i, "thaw");
+        unsigned rank = RANKS[i];
+
+        g_assert_cmpuint(freeze.calls, ==, 1);
+        g_assert_cmpuint(thaw.calls, ==, 1);
+        g_assert_cmpint(rig_state(rig, i), ==, KEEPER_FS_THAWED);
+        first_freeze[rank] = MIN(first_freeze[rank], freeze.start);
+        last_frozen[rank] = MAX(last_frozen[rank], freeze.end);
+        first_thaw[rank] = MIN(first_thaw[rank], thaw.start);
+        last_thawed[rank] = MAX(last_thawed[rank], thaw.end);
+    }
+    for (unsigned rank = 0; rank < 2; rank++) {
+        g_assert_cmpint(last_frozen[rank], <=, first_freeze[rank + 1]);
+        g_assert_cmpint(last_thawed[rank + 1], <=, first_thaw[rank]);
+    }
+    g_assert_cmpuint(rig->ledger->thaw_cause, ==, KEEPER_CAUSE_REQUEST + 1);
+    g_assert_cmpuint(rig->ledger->keeper_pid, ==, (unsigned)rig->pid);
+    rig_disarm(rig);
+}
+
+static void one_rank_goes_in_parallel(void)
+{
+    g_autoptr(Rig) rig = rig_new(10);
+    gint64 latest_start = 0, earliest_end = G_MAXINT64;
+
+    for (unsigned i = 0; i < 10; i++)
+        rig_write(rig, i, ".inject", "freeze delay 150\n");
+    rig_arm(rig);
+    rig_freeze(rig);
+    for (unsigned i = 0; i < 10; i++) {
+        RigCall call = rig_call(rig, i, "freeze");
+
+        latest_start = MAX(latest_start, call.start);
+        earliest_end = MIN(earliest_end, call.end);
+    }
+    g_assert_cmpint(latest_start, <, earliest_end);
+}
+
+static void an_error_stops_the_freeze(void)
+{
+    g_autoptr(Rig) rig = rig_new(3);
+    KeeperMessage done;
+
+    for (unsigned i = 0; i < 3; i++)
+        rig->ranks[i] = i;
+    rig_write(rig, 1, ".inject", "freeze EIO\n");
+    rig_arm(rig);
+    rig_ask_freeze(rig, RIG_LIMIT_US);
+    done = rig_expect(rig, KEEPER_FREEZE_DONE);
+    g_assert_cmpuint(done.count, ==, 1);
+    g_assert_cmpint(done.error, ==, EIO);
+    g_assert_cmpint(rig_seen(rig, KEEPER_FROZE, 1)->error, ==, EIO);
+    g_assert_null(rig_seen(rig, KEEPER_FROZE, 2));
+    g_assert_cmpuint(rig_call(rig, 2, "freeze").calls, ==, 0);
+    g_assert_cmpint(rig_state(rig, 1), ==, KEEPER_FS_FAILED);
+    g_assert_cmpint(rig_state(rig, 2), ==, KEEPER_FS_INTENDED);
+    g_assert_true(rig_frozen(rig, 0)); /* held until the service asks */
+    rig_ask(rig, KEEPER_THAW);
+    g_assert_cmpuint(rig_expect(rig, KEEPER_THAW_DONE).count, ==, 1);
+    g_assert_cmpuint(rig_call(rig, 1, "thaw").calls, ==, 0);
+}
+
+static void an_error_that_may_be_goes_on(void)
+{
+    g_autoptr(Rig) rig = rig_new(4);
+    KeeperMessage done;
+
+    for (unsigned i = 0; i < 4; i++)
+        rig->ranks[i] = i;
+    rig->flags[0] = KEEPER_FS_MAY_FAIL;
+    rig->flags[2] = KEEPER_FS_SYNC_ONLY;
+    rig_write(rig, 0, ".inject", "freeze EIO\n");
+    rig_write(rig, 1, ".inject", "freeze EOPNOTSUPP\n"); /* a type without freeze is no error */
+    rig_arm(rig);
+    rig_ask_freeze(rig, RIG_LIMIT_US);
+    done = rig_expect(rig, KEEPER_FREEZE_DONE);
+    g_assert_cmpuint(done.count, ==, 1);
+    g_assert_true(rig_frozen(rig, 3));
+    g_assert_cmpint(rig_seen(rig, KEEPER_FROZE, 1)->error, ==, EOPNOTSUPP);
+    g_assert_null(rig_seen(rig, KEEPER_FROZE, 2));
+    g_assert_cmpuint(rig_call(rig, 2, "freeze").calls, ==, 0);
+}
+
+static void a_foreign_freeze_is_never_thawed(void)
+{
+    g_autoptr(Rig) rig = rig_new(2);
+
+    rig->flags[0] = KEEPER_FS_MAY_FAIL;
+    rig_write(rig, 0, ".frozen", "");
+    rig_arm(rig);
+    rig_freeze(rig);
+    g_assert_cmpint(rig_seen(rig, KEEPER_FROZE, 0)->error, ==, EBUSY);
+    g_assert_cmpint(rig_state(rig, 0), ==, KEEPER_FS_FOREIGN);
+    rig_ask(rig, KEEPER_THAW);
+    g_assert_cmpuint(rig_expect(rig, KEEPER_THAW_DONE).count, ==, 1);
+    rig_disarm(rig);
+    rig_hang_up(rig);
+    g_assert_cmpint(rig_exit_status(rig, RIG_WAIT_MS), ==, 0);
+    g_assert_true(rig_frozen(rig, 0));
+    g_assert_cmpuint(rig_call(rig, 0, "thaw").calls, ==, 0);
+}
+
+static void a_stuck_freeze_is_thawed_when_it_completes(void)
+{
+    g_autoptr(Rig) rig = rig_new(4);
+    gint64 asked, released;
+    KeeperMessage done;
+
+    rig->ranks[3] = 1;
+    rig_write(rig, 1, ".inject", "freeze hang\n");
+    rig_arm(rig);
+    rig_ask_freeze(rig, RIG_LIMIT_US);
+    while (rig_state(rig, 0) != KEEPER_FS_FROZEN || rig_state(rig, 2) != KEEPER_FS_FROZEN)
+        g_usleep(1000);
+    g_assert_cmpint(rig_state(rig, 1), ==, KEEPER_FS_IN_FLIGHT);
+    asked = g_get_monotonic_time();
+    rig_ask(rig, KEEPER_THAW);
+    g_assert_true(rig_thawed_within(rig, 0, 100));
+    g_assert_true(rig_thawed_within(rig, 2, 100));
+    g_assert_cmpint(rig_call(rig, 0, "thaw").end - asked, <, 100000);
+    done = rig_expect(rig, KEEPER_THAW_DONE);
+    g_assert_cmpuint(done.count, ==, 2);
+    g_assert_cmpuint(done.pending, ==, 1);
+    g_assert_null(rig_seen(rig, KEEPER_THAWED, 1));
+
+    released = g_get_monotonic_time();
+    rig_write(rig, 1, ".release", "");
+    done = rig_expect(rig, KEEPER_THAW_DONE);
+    g_assert_cmpuint(done.count, ==, 3);
+    g_assert_cmpuint(done.pending, ==, 0);
+    g_assert_cmpint(rig_call(rig, 1, "thaw").end - released, <, 100000);
+    g_assert_cmpint(rig_seen(rig, KEEPER_THAWED, 1)->error, ==, 0);
+    g_assert_cmpint(rig_state(rig, 1), ==, KEEPER_FS_THAWED);
+    g_assert_cmpuint(rig_call(rig, 3, "freeze").calls, ==, 0); /* none was begun any more */
+    g_assert_cmpuint(rig_count(rig, KEEPER_FREEZE_DONE), ==, 0);
+}
+
+/* What fanotify listeners and loop devices do: it completes only when others are thawed. */
+static void thawing_the_others_frees_a_stuck_one(void)
+{
+    g_autoptr(Rig) rig = rig_new(3);
+
+    rig_write(rig, 2, ".inject", "freeze hang-until-other-thaw\n");
+    rig_arm(rig);
+    rig_ask_freeze(rig, 200000);
+    g_assert_cmpuint(rig_expect(rig, KEEPER_THAW_DONE).cause, ==, KEEPER_CAUSE_LIMIT);
+    for (unsigned i = 0; i < 3; i++)
+        g_assert_false(rig_frozen(rig, i));
+    g_assert_cmpint(rig_seen(rig, KEEPER_THAWED, 2)->error, ==, 0);
+}
+
+static void a_late_level_does_not_hold_up_the_next(void)
+{
+    g_autoptr(Rig) rig = rig_new(3);
+    KeeperMessage done;
+
+    rig->ranks[0] = 0;
+    rig->ranks[1] = 1;
+    rig->ranks[2] = 2;
+    rig_write(rig, 2, ".inject", "thaw hang\n");
+    rig_arm(rig);
+    rig_freeze(rig);
+    rig_ask(rig, KEEPER_THAW);
+    g_usleep(KEEPER_LEVEL_WAIT_US / 2);
+    g_assert_true(rig_frozen(rig, 1));
+    g_assert_true(rig_thawed_within(rig, 1, 250));
+    g_assert_true(rig_thawed_within(rig, 0, 100));
+    done = rig_expect(rig, KEEPER_THAW_DONE);
+    g_assert_cmpuint(done.pending, ==, 1);
+    rig_write(rig, 2, ".release", "");
+    g_assert_cmpuint(rig_expect(rig, KEEPER_THAW_DONE).pending, ==, 0);
+}
+
+/* A storage that died under more filesystems than there are workers. */
+static void stuck_thaws_do_not_use_up_the_workers(void)
+{
+    g_autoptr(Rig) rig = rig_new(42);
+
+    for (unsigned i = 1; i < 42; i++)
+        rig_write(rig, i, ".inject", "thaw hang\n");
+    for (unsigned i = 2; i < 42; i++)
+        rig->ranks[i] = i < 22 ? 1 : 2;
+    rig_arm(rig);
+    rig_freeze(rig);
+    rig_ask(rig, KEEPER_THAW);
+    g_assert_true(rig_thawed_within(rig, 0, 1500));
+    for (unsigned i = 1; i < 42; i++)
+        rig_write(rig, i, ".release", "");
+    while (rig_expect(rig, KEEPER_THAW_DONE).pending > 0)
+        continue;
+    rig_disarm(rig);
+}
+
+static void a_failing_thaw_is_repeated(void)
+{
+    g_autoptr(Rig) rig = rig_new(3);
+    KeeperMessage done;
+
+    rig_write(rig, 0, ".inject", "thaw EIO 2\n");
+    rig_write(rig, 1, ".inject", "thaw EIO 6\n");
+    rig_arm(rig);
+    rig_freeze(rig);
+    g_assert_cmpint(g_unlink(g_strdup_printf("%s/002/.frozen", rig->top)), ==, 0);
+    rig_ask(rig, KEEPER_THAW);
+    done = rig_expect(rig, KEEPER_THAW_DONE);
+    g_assert_cmpuint(done.pending, ==, 1);
+    g_assert_cmpint(rig_seen(rig, KEEPER_THAWED, 0)->error, ==, 0);
+    g_assert_cmpint(rig_seen(rig, KEEPER_THAWED, 1)->error, ==, EIO);
+    g_assert_cmpint(rig_seen(rig, KEEPER_THAWED, 2)->error, ==, EINVAL); /* by somebody else */
+    g_assert_cmpint(rig_state(rig, 2), ==, KEEPER_FS_THAWED);
+    g_assert_cmpint(rig_state(rig, 1), ==, KEEPER_FS_FROZEN);
+    done = rig_expect(rig, KEEPER_THAW_DONE);
+    g_assert_cmpuint(done.pending, ==, 0);
+    g_assert_cmpint(rig_state(rig, 1), ==, KEEPER_FS_THAWED);
+    g_assert_cmpuint(rig_count(rig, KEEPER_THAWED), ==, 4); /* failed once, and then not */
+}
+
+/* --- nobody asks -------------------------------------------------------------------------------
+ */
+
+static void the_limit_thaws(void)
+{
+    g_autoptr(Rig) rig = rig_new(5);
+    gint64 asked;
+    KeeperMessage done;
+
+    rig_arm(rig);
+    asked = g_get_monotonic_time();
+    rig_ask_freeze(rig, 300000);
+    rig_expect(rig, KEEPER_FREEZE_DONE);
+    done = rig_expect(rig, KEEPER_THAW_DONE);
+    g_assert_cmpuint(done.cause, ==, KEEPER_CAUSE_LIMIT);
+    g_assert_cmpuint(done.count, ==, 5);
+    for (unsigned i = 0; i < 5; i++) {
+        gint64 thawed = rig_call(rig, i, "thaw").end - asked;
+
+        g_assert_cmpint(thawed, >=, 300000);
+        g_assert_cmpint(thawed, <, 400000); /* 50 ms on a machine that does nothing else */
+    }
+    /* The host's thaw that comes too late is told the true cause. */
+    rig_ask(rig, KEEPER_THAW);
+    done = rig_expect(rig, KEEPER_THAW_DONE);
+    g_assert_cmpuint(done.cause, ==, KEEPER_CAUSE_LIMIT);
+    g_assert_cmpuint(rig->ledger->thaw_cause, ==, KEEPER_CAUSE_LIMIT + 1);
+    rig_ask_freeze(rig, RIG_LIMIT_US);
+    rig_refused(rig, EALREADY);
+}
+
+static void a_paused_machine_gets_grace(void)
+{
+    g_autoptr(Rig) rig = NULL;
+
+    g_setenv("QUIESCED_FAKE_LATE_MS", "100", TRUE);
+    g_setenv("QUIESCED_FAKE_GRACE_MS", "400", TRUE);
+    rig = rig_new(2);
+    g_unsetenv("QUIESCED_FAKE_LATE_MS");
+    g_unsetenv("QUIESCED_FAKE_GRACE_MS");
+    rig_arm(rig);
+    rig_ask_freeze(rig, 200000);
+    rig_expect(rig, KEEPER_FREEZE_DONE);
+    kill(rig->pid, SIGSTOP);
+    g_usleep(500000);
+    kill(rig->pid, SIGCONT);
+    g_usleep(200000);
+    g_assert_true(rig_frozen(rig, 0));
+    g_assert_cmpuint(rig_expect(rig, KEEPER_THAW_DONE).cause, ==, KEEPER_CAUSE_LIMIT);
+    g_assert_false(rig_frozen(rig, 0));
+}
+
+static void silence_thaws_and_any_message_breaks_it(void)
+{
+    g_autoptr(Rig) rig = NULL;
+    KeeperMessage done;
+
+    g_setenv("QUIESCED_FAKE_TICK_MS", "30", TRUE);
+    rig = rig_new(2);
+    g_unsetenv("QUIESCED_FAKE_TICK_MS");
+    rig_arm(rig);
+    g_usleep(400000); /* nothing is held yet: silence is no reason to give up */
+    rig_freeze(rig);
+    for (unsigned i = 0; i < 5; i++) {
+        g_usleep(100000);
+        rig_ask(rig, KEEPER_BEAT);
+        rig_expect(rig, KEEPER_BEAT);
+    }
+    g_assert_true(rig_frozen(rig, 0));
+    done = rig_expect(rig, KEEPER_THAW_DONE);
+    g_assert_cmpuint(done.cause, ==, KEEPER_CAUSE_SILENCE);
+    g_assert_false(rig_frozen(rig, 0));
+    rig_disarm(rig); /* the connection is still there */
+}
+
+static void end_of_file_thaws(void)
+{
+    g_autoptr(Rig) rig = rig_new(5);
+    gint64 closed;
+
+    rig_arm(rig);
+    rig_freeze(rig);
+    closed = g_get_monotonic_time();
+    rig_hang_up(rig);
+    g_assert_cmpint(rig_exit_status(rig, RIG_WAIT_MS), ==, 0);
+    for (unsigned i = 0; i < 5; i++) {
+        g_assert_false(rig_frozen(rig, i));
+        g_assert_cmpint(rig_call(rig, i, "thaw").end - closed, <, 150000);
+        g_assert_cmpint(rig_state(rig, i), ==, KEEPER_FS_THAWED);
+    }
+    g_assert_cmpuint(rig->ledger->thaw_cause, ==, KEEPER_CAUSE_EOF + 1);
+}
+
+static void end_of_file_waits_for_a_stuck_freeze(void)
+{
+    g_autoptr(Rig) rig = rig_new(2);
+
+    rig_write(rig, 1, ".inject", "freeze hang\n");
+    rig_arm(rig);
+    rig_ask_freeze(rig, RIG_LIMIT_US);
+    while (rig_state(rig, 0) != KEEPER_FS_FROZEN)
+        g_usleep(1000);
+    rig_hang_up(rig);
+    g_assert_true(rig_thawed_within(rig, 0, 150));
+    g_assert_cmpint(rig_exit_status(rig, 300), ==, -1);
+    rig_write(rig, 1, ".release", "");
+    g_assert_cmpint(rig_exit_status(rig, RIG_WAIT_MS), ==, 0);
+    g_assert_cmpuint(rig_call(rig, 1, "thaw").calls, ==, 1);
+    g_assert_false(rig_frozen(rig, 1));
+}
+
+static void what_was_said_before_the_end_is_not_obeyed(void)
+{
+    g_autoptr(Rig) rig = rig_new(1);
+
+    rig_arm(rig);
+    kill(rig->pid, SIGSTOP);
+    rig_ask_freeze(rig, RIG_LIMIT_US);
+    rig_hang_up(rig);
+    kill(rig->pid, SIGCONT);
+    g_assert_cmpint(rig_exit_status(rig, RIG_WAIT_MS), ==, 0);
+    g_assert_cmpuint(rig_call(rig, 0, "freeze").calls, ==, 0);
+}
+
+static void stop_thaws_tells_and_ends(void)
+{
+    g_autoptr(Rig) rig = rig_new(3);
+
+    rig_arm(rig);
+    rig_freeze(rig);
+    kill(rig->pid, SIGTERM);
+    g_assert_cmpuint(rig_expect(rig, KEEPER_THAW_DONE).cause, ==, KEEPER_CAUSE_STOP);
+    g_assert_cmpint(rig_exit_status(rig, RIG_WAIT_MS), ==, 0);
+    for (unsigned i = 0; i < 3; i++)
+        g_assert_false(rig_frozen(rig, i));
+    g_assert_cmpuint(rig->ledger->thaw_cause, ==, KEEPER_CAUSE_STOP + 1);
+}
+
+static void killed_it_leaves_a_true_ledger(void)
+{
+    g_autoptr(Rig) rig = rig_new(3);
+
+    rig->ranks[1] = rig->ranks[2] = 1;
+    rig_write(rig, 2, ".inject", "freeze hang\n");
+    rig_arm(rig);
+    rig_ask_freeze(rig, RIG_LIMIT_US);
+    while (rig_state(rig, 1) != KEEPER_FS_FROZEN || rig_state(rig, 2) != KEEPER_FS_IN_FLIGHT)
+        g_usleep(1000);
+    kill(rig->pid, SIGKILL);
+    g_assert_cmpint(rig_exit_status(rig, RIG_WAIT_MS), ==, 128 + SIGKILL);
+    g_assert_cmpint(rig_state(rig, 0), ==, KEEPER_FS_FROZEN);
+    g_assert_cmpint(rig_state(rig, 1), ==, KEEPER_FS_FROZEN);
+    g_assert_cmpint(rig_state(rig, 2), ==, KEEPER_FS_IN_FLIGHT);
+    g_assert_true(rig_frozen(rig, 0));
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/keeper/freezes_by_ranks_and_thaws_in_reverse",
+                    freezes_by_ranks_and_thaws_in_reverse);
+    g_test_add_func("/keeper/one_rank_goes_in_parallel", one_rank_goes_in_parallel);
+    g_test_add_func("/keeper/an_error_stops_the_freeze", an_error_stops_the_freeze);
+    g_test_add_func("/keeper/an_error_that_may_be_goes_on", an_error_that_may_be_goes_on);
+    g_test_add_func("/keeper/a_foreign_freeze_is_never_thawed", a_foreign_freeze_is_never_thawed);
+    g_test_add_func("/keeper/a_stuck_freeze_is_thawed_when_it_completes",
+                    a_stuck_freeze_is_thawed_when_it_completes);
+    g_test_add_func("/keeper/thawing_the_others_frees_a_stuck_one",
+                    thawing_the_others_frees_a_stuck_one);
+    g_test_add_func("/keeper/a_late_level_does_not_hold_up_the_next",
+                    a_late_level_does_not_hold_up_the_next);
+    g_test_add_func("/keeper/stuck_thaws_do_not_use_up_the_workers",
+                    stuck_thaws_do_not_use_up_the_workers);
+    g_test_add_func("/keeper/a_failing_thaw_is_repeated", a_failing_thaw_is_repeated);
+    g_test_add_func("/keeper/the_limit_thaws", the_limit_thaws);
+    g_test_add_func("/keeper/a_paused_machine_gets_grace", a_paused_machine_gets_grace);
+    g_test_add_func("/keeper/silence_thaws_and_any_message_breaks_it",
+                    silence_thaws_and_any_message_breaks_it);
+    g_test_add_func("/keeper/end_of_file_thaws", end_of_file_thaws);
+    g_test_add_func("/keeper/end_of_file_waits_for_a_stuck_freeze",
+                    end_of_file_waits_for_a_stuck_freeze);
+    g_test_add_func("/keeper/what_was_said_before_the_end_is_not_obeyed",
+                    what_was_said_before_the_end_is_not_obeyed);
+    g_test_add_func("/keeper/stop_thaws_tells_and_ends", stop_thaws_tells_and_ends);
+    g_test_add_func("/keeper/killed_it_leaves_a_true_ledger", killed_it_leaves_a_true_ledger);
+    return g_test_run();
+}

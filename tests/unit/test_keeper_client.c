@@ -1,0 +1,451 @@
+/*
+ * test_keeper_client: the service's end: starting, connecting, losing a keeper, and the rescue.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "keeper_rig.h"
+
+#include "sys/keeper.h"
+
+#include <sys/un.h>
+
+#define WAIT_US (4 * USEC_PER_SEC)
+
+typedef struct {
+    Rig *rig; /* directories and ledger; its own keeper is not used */
+    Keeper *keeper;
+    unsigned ready, lost;
+    char *reason;
+    unsigned messages[KEEPER_REFUSED + 1];
+    KeeperMessage last[KEEPER_REFUSED + 1];
+    bool free_when_lost;
+    unsigned thawed, done, pending;
+    int errors[RIG_MAX];
+} Client;
+
+static void on_ready(Keeper *keeper, gpointer user_data)
+{
+    Client *client = user_data;
+
+    g_assert_true(keeper_is_ready(keeper));
+    g_assert_null(keeper_unready_reason(keeper));
+    client->ready++;
+}
+
+static void on_lost(Keeper *keeper, const char *reason, gpointer user_data)
+{
+    Client *client = user_data;
+
+    g_assert_false(keeper_is_ready(keeper));
+    g_assert_cmpstr(keeper_unready_reason(keeper), ==, reason);
+    client->lost++;
+    g_free(client->reason);
+    client->reason = g_strdup(reason);
+    if (client->free_when_lost)
+        g_clear_pointer(&client->keeper, keeper_free);
+}
+
+static void on_message(Keeper *keeper, const KeeperMessage *message, gpointer user_data)
+{
+    Client *client = user_data;
+
+    (void)keeper;
+    g_assert_cmpuint(message->type, <=, KEEPER_REFUSED);
+    client->messages[message->type]++;
+    client->last[message->type] = *message;
+}
+
+static const KeeperEvents EVENTS = {on_ready, on_lost, on_message};
+
+static gboolean on_time_up(gpointer user_data)
+{
+    *(bool *)user_data = true;
+    return G_SOURCE_REMOVE;
+}
+
+/* Turns the main loop until `*counter` is at least `value`. */
+static bool reaches(const unsigned *counter, unsigned value, int64_t wait_us)
+{
+    bool up = false;
+    GSource *timer = deadline_source_new(deadline_in(wait_us), on_time_up, &up);
+
+    while (*counter < value && !up)
+        g_main_context_iteration(NULL, TRUE);
+    deadline_source_clear(&timer);
+    return *counter >= value;
+}
+
+static Client *client_new(const char *socket_path, const char *program)
+{
+    Client *client = g_new0(Client, 1);
+
+    client->rig = rig_new(3);
+    rig_hang_up(client->rig);
+    g_assert_cmpint(rig_exit_status(client->rig, RIG_WAIT_MS), ==, 0);
+    client->keeper = keeper_new(socket_path, program, &EVENTS, client);
+    g_assert_nonnull(keeper_unready_reason(client->keeper));
+    keeper_connect(client->keeper);
+    return client;
+}
+
+static void client_free(Client *client)
+{
+    keeper_free(client->keeper);
+    for (unsigned i = 0; i < client->rig->count; i++)
+        g_assert_true(rig_thawed_within(client->rig, i, 1000));
+    g_usleep(20000); /* .calls is written after .frozen went */
+    rig_free(client->rig);
+    g_free(client->reason);
+    g_free(client);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Client, client_free)
+
+static void arm(Client *client)
+{
+    KeeperFilesystem list[3];
+
+    for (unsigned i = 0; i < 3; i++)
+        list[i] = (KeeperFilesystem){client->rig->fds[i], i, 0};
+    g_assert_true(keeper_arm(client->keeper, client->rig->ledger_fd, list, 3));
+    g_assert_true(reaches(&client->messages[KEEPER_ARMED], 1, WAIT_US));
+}
+
+static void freeze(Client *client)
+{
+    g_assert_true(keeper_freeze(client->keeper, RIG_LIMIT_US));
+    g_assert_true(reaches(&client->messages[KEEPER_FREEZE_DONE], 1, WAIT_US));
+    for (unsigned i = 0; i < 3; i++)
+        g_assert_true(rig_frozen(client->rig, i));
+}
+
+static pid_t keeper_pid(const Client *client)
+{
+    return (pid_t)client->rig->ledger->keeper_pid;
+}
+
+static void starts_a_keeper_and_goes_through_an_operation(void)
+{
+    g_autoptr(Client) client = client_new(NULL, rig_program());
+
+    g_assert_false(keeper_thaw(client->keeper));
+    g_assert_true(reaches(&client->ready, 1, WAIT_US));
+    arm(client);
+    g_assert_cmpint(getsid(keeper_pid(client)), ==, keeper_pid(client));
+    g_assert_true(keeper_sync(client->keeper));
+    g_assert_true(reaches(&client->messages[KEEPER_SYNC_DONE], 1, WAIT_US));
+    g_assert_cmpuint(client->messages[KEEPER_SYNCED], ==, 3);
+    freeze(client);
+    g_assert_true(keeper_thaw(client->keeper));
+    g_assert_true(reaches(&client->messages[KEEPER_THAW_DONE], 1, WAIT_US));
+    g_assert_cmpuint(client->last[KEEPER_THAW_DONE].count, ==, 3);
+    g_assert_true(keeper_disarm(client->keeper));
+    g_assert_true(reaches(&client->messages[KEEPER_DISARMED], 1, WAIT_US));
+    g_assert_cmpuint(client->lost, ==, 0);
+}
+
+/* One that was given up while arming must not be in the way of the next. */
+static void arms_anew_without_a_disarm(void)
+{
+    g_autoptr(Client) client = client_new(NULL, rig_program());
+
+    g_assert_true(reaches(&client->ready, 1, WAIT_US));
+    arm(client);
+    client->messages[KEEPER_ARMED] = 0;
+    arm(client);
+    g_assert_cmpuint(client->messages[KEEPER_REFUSED], ==, 0);
+    freeze(client);
+}
+
+static void freeing_it_thaws(void)
+{
+    g_autoptr(Client) client = client_new(NULL, rig_program());
+
+    g_assert_true(reaches(&client->ready, 1, WAIT_US));
+    arm(client);
+    freeze(client);
+    g_clear_pointer(&client->keeper, keeper_free);
+    for (unsigned i = 0; i < 3; i++)
+        g_assert_true(rig_thawed_within(client->rig, i, 200));
+}
+
+/* --- a keeper that is killed -------------------------------------------------------------------
+ */
+
+static void on_thawed(unsigned index, int error_number, gpointer user_data)
+{
+    Client *client = user_data;
+
+    client->errors[index] = error_number;
+    client->thawed++;
+}
+
+static void on_done(unsigned pending, gpointer user_data)
+{
+    Client *client = user_data;
+
+    client->pending = pending;
+    client->done++;
+}
+
+static KeeperRescue *rescue(Client *client, int64_t wait_us)
+{
+    KeeperRescueFilesystem list[3];
+
+    for (unsigned i = 0; i < 3; i++)
+        list[i] = (KeeperRescueFilesystem){client->rig->fds[i], i, i};
+    return keeper_rescue(list, 3, deadline_in(wait_us), on_thawed, on_done, client);
+}
+
+static void a_killed_keeper_is_lost_rescued_and_replaced(void)
+{
+    g_autoptr(Client) client = client_new(NULL, rig_program());
+    gint64 killed;
+    RigCall calls[3];
+
+    g_assert_true(reaches(&client->ready, 1, WAIT_US));
+    arm(client);
+    freeze(client);
+    killed = g_get_monotonic_time();
+    kill(keeper_pid(client), SIGKILL);
+    g_assert_true(reaches(&client->lost, 1, WAIT_US));
+    (void)rescue(client, WAIT_US);
+    g_assert_true(reaches(&client->done, 1, WAIT_US));
+    g_assert_cmpuint(client->pending, ==, 0);
+    g_assert_cmpuint(client->thawed, ==, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        calls[i] = rig_call(client->rig, i, "thaw");
+        g_assert_cmpint(client->errors[i], ==, 0);
+        g_assert_false(rig_frozen(client->rig, i));
+        g_assert_cmpint(calls[i].end - killed, <, 200000);
+    }
+    g_assert_cmpint(calls[2].end, <=, calls[1].start); /* ranks in reverse */
+    g_assert_cmpint(calls[1].end, <=, calls[0].start);
+    g_assert_true(reaches(&client->ready, 2, WAIT_US));
+    g_assert_cmpint(waitpid(keeper_pid(client), NULL, WNOHANG), ==, -1); /* no zombie */
+}
+
+static void a_stuck_thaw_does_not_hold_up_the_rescue(void)
+{
+    g_autoptr(Client) client = client_new(NULL, rig_program());
+
+    for (unsigned i = 0; i < 3; i++)
+        rig_write(client->rig, i, ".frozen", "");
+    rig_write(client->rig, 2, ".inject", "thaw hang\n");
+    (void)rescue(client, 700 * USEC_PER_MSEC);
+    g_assert_true(reaches(&client->done, 1, WAIT_US));
+    g_assert_cmpuint(client->pending, ==, 1);
+    g_assert_cmpuint(client->thawed, ==, 2);
+    g_assert_false(rig_frozen(client->rig, 0));
+    g_assert_false(rig_frozen(client->rig, 1));
+    /* Given up: it completes without telling anybody. */
+    rig_write(client->rig, 2, ".release", "");
+    g_assert_true(rig_thawed_within(client->rig, 2, 500));
+    g_assert_false(reaches(&client->done, 2, 50 * USEC_PER_MSEC));
+    g_assert_cmpuint(client->thawed, ==, 2);
+}
+
+static void a_cancelled_rescue_calls_nobody(void)
+{
+    g_autoptr(Client) client = client_new(NULL, rig_program());
+
+    for (unsigned i = 0; i < 3; i++)
+        rig_write(client->rig, i, ".frozen", "");
+    rig_write(client->rig, 2, ".inject", "thaw delay 50\n");
+    keeper_rescue_cancel(rescue(client, WAIT_US));
+    g_assert_false(reaches(&client->done, 1, 200 * USEC_PER_MSEC));
+    g_assert_cmpuint(client->thawed, ==, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        g_autofree char *path = rig_path(client->rig, i, ".frozen");
+        (void)g_unlink(path);
+    }
+}
+
+static void an_empty_rescue_ends(void)
+{
+    g_autoptr(Client) client = client_new(NULL, rig_program());
+
+    (void)keeper_rescue(NULL, 0, deadline_in(WAIT_US), on_thawed, on_done, client);
+    g_assert_cmpuint(client->done, ==, 0); /* never from within */
+    g_assert_true(reaches(&client->done, 1, WAIT_US));
+    g_assert_cmpuint(client->pending, ==, 0);
+}
+
+static void may_be_freed_when_lost(void)
+{
+    g_autoptr(Client) client = client_new(NULL, rig_program());
+
+    g_assert_true(reaches(&client->ready, 1, WAIT_US));
+    arm(client);
+    client->free_when_lost = true;
+    kill(keeper_pid(client), SIGKILL);
+    g_assert_true(reaches(&client->lost, 1, WAIT_US));
+    g_assert_null(client->keeper);
+}
+
+static void what_a_stopped_keeper_said_last_is_read(void)
+{
+    g_autoptr(Client) client = client_new(NULL, rig_program());
+
+    g_assert_true(reaches(&client->ready, 1, WAIT_US));
+    arm(client);
+    freeze(client);
+    kill(keeper_pid(client), SIGTERM);
+    g_assert_true(reaches(&client->lost, 1, WAIT_US));
+    g_assert_cmpuint(client->messages[KEEPER_THAW_DONE], ==, 1);
+    g_assert_cmpuint(client->last[KEEPER_THAW_DONE].cause, ==, KEEPER_CAUSE_STOP);
+}
+
+static void a_program_that_is_not_there_is_a_reason(void)
+{
+    g_autoptr(Client) client = client_new(NULL, "/nonexistent/quiesced-keeper");
+
+    g_assert_false(reaches(&client->ready, 1, 300 * USEC_PER_MSEC));
+    g_assert_nonnull(strstr(keeper_unready_reason(client->keeper), "/nonexistent/quiesced-keeper"));
+    g_assert_cmpuint(client->lost, ==, 0);
+}
+
+/* --- a socket, and a keeper played by the test -------------------------------------------------
+ */
+
+static int listen_at(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    g_strlcpy(address.sun_path, path, sizeof address.sun_path);
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&address, sizeof address), ==, 0);
+    g_assert_cmpint(listen(fd, 4), ==, 0);
+    return fd;
+}
+
+static int accept_hello(Client *client, int listener)
+{
+    const KeeperMessage hello = {.type = KEEPER_HELLO, .version = KEEPER_VERSION};
+    struct pollfd newcomer = {.fd = listener, .events = POLLIN};
+    KeeperMessage message = {0};
+    int fd;
+
+    while (poll(&newcomer, 1, 0) == 0)
+        g_main_context_iteration(NULL, TRUE);
+    fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    g_assert_cmpint(recv(fd, &message, sizeof message, 0), ==, sizeof message);
+    g_assert_cmpuint(message.type, ==, KEEPER_HELLO);
+    rig_send_raw(fd, &hello, sizeof hello, NULL, 0);
+    g_assert_true(reaches(&client->ready, client->ready + 1, WAIT_US));
+    return fd;
+}
+
+static void connects_when_the_socket_appears(void)
+{
+    g_autofree char *top = g_dir_make_tmp("keeper-XXXXXX", NULL);
+    g_autofree char *directory = g_build_filename(top, "run", NULL);
+    g_autofree char *path = g_build_filename(directory, "keeper", NULL);
+    g_autoptr(Client) client = client_new(path, NULL);
+    int listener, fd;
+
+    g_assert_nonnull(strstr(keeper_unready_reason(client->keeper), path));
+    g_assert_false(reaches(&client->ready, 1, 50 * USEC_PER_MSEC));
+    g_assert_cmpint(g_mkdir(directory, 0700), ==, 0);
+    g_assert_false(reaches(&client->ready, 1, 50 * USEC_PER_MSEC));
+    listener = listen_at(path);
+    fd = accept_hello(client, listener);
+    close(fd); /* it dies, and systemd has another one at once */
+    g_assert_true(reaches(&client->lost, 1, WAIT_US));
+    fd = accept_hello(client, listener);
+    g_assert_cmpuint(client->ready, ==, 2);
+    close(fd);
+    close(listener);
+    g_unlink(path);
+    g_rmdir(directory);
+    g_rmdir(top);
+}
+
+static void another_version_is_not_ready(void)
+{
+    g_autofree char *top = g_dir_make_tmp("keeper-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(top, "keeper", NULL);
+    int listener = listen_at(path);
+    g_autoptr(Client) client = client_new(path, NULL);
+    const KeeperMessage hello = {.type = KEEPER_HELLO, .version = KEEPER_VERSION + 1};
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+    rig_send_raw(fd, &hello, sizeof hello, NULL, 0);
+    g_assert_false(reaches(&client->ready, 1, 50 * USEC_PER_MSEC));
+    g_assert_nonnull(strstr(keeper_unready_reason(client->keeper), "another version"));
+    g_assert_cmpuint(client->lost, ==, 0);
+    close(fd);
+    close(listener);
+    g_unlink(path);
+    g_rmdir(top);
+}
+
+/* It reads nothing: everything is queued with its fd, then the queue is full and it is lost. */
+static void a_keeper_that_does_not_read_is_lost(void)
+{
+    g_autofree char *top = g_dir_make_tmp("keeper-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(top, "keeper", NULL);
+    int listener = listen_at(path);
+    g_autoptr(Client) client = client_new(path, NULL);
+    int fd = accept_hello(client, listener);
+
+    for (unsigned i = 0; i < KEEPER_QUEUE_MAX; i++)
+        g_assert_true(keeper_thaw(client->keeper));
+    g_assert_cmpuint(client->lost, ==, 0);
+    for (unsigned i = 0; i < 4096; i++)
+        g_assert_true(keeper_thaw(client->keeper));
+    g_assert_cmpuint(client->lost, ==, 0); /* never from within a request */
+    g_assert_true(reaches(&client->lost, 1, WAIT_US));
+    g_assert_nonnull(strstr(client->reason, "does not read"));
+    close(fd);
+    close(listener);
+    g_unlink(path);
+    g_rmdir(top);
+}
+
+/* Beats while armed, none before and after: an idle service wakes up for nothing. */
+static void beats_only_while_armed(void)
+{
+    g_autofree char *top = g_dir_make_tmp("keeper-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(top, "keeper", NULL);
+    int listener = listen_at(path);
+    g_autoptr(Client) client = client_new(path, NULL);
+    int fd = accept_hello(client, listener);
+    const KeeperMessage armed = {.type = KEEPER_ARMED};
+    KeeperMessage message;
+    unsigned beats = 0, never = 0;
+
+    g_assert_true(keeper_arm(client->keeper, client->rig->ledger_fd, NULL, 0));
+    rig_send_raw(fd, &armed, sizeof armed, NULL, 0);
+    g_assert_false(reaches(&never, 1, KEEPER_BEAT_US + KEEPER_BEAT_US / 4));
+    g_assert_true(keeper_disarm(client->keeper));
+    g_assert_false(reaches(&never, 1, KEEPER_BEAT_US + KEEPER_BEAT_US / 4));
+    while (recv(fd, &message, sizeof message, MSG_DONTWAIT) == (ssize_t)sizeof message)
+        beats += message.type == KEEPER_BEAT;
+    g_assert_cmpuint(beats, ==, 1);
+    close(fd);
+    close(listener);
+    g_unlink(path);
+    g_rmdir(top);
+}
+
+#define ADD(function) g_test_add_func("/keeper_client/" #function, function)
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD(starts_a_keeper_and_goes_through_an_operation);
+    ADD(arms_anew_without_a_disarm);
+    ADD(freeing_it_thaws);
+    ADD(a_killed_keeper_is_lost_rescued_and_replaced);
+    ADD(a_stuck_thaw_does_not_hold_up_the_rescue);
+    ADD(a_cancelled_rescue_calls_nobody);
+    ADD(an_empty_rescue_ends);
+    ADD(may_be_freed_when_lost);
+    ADD(what_a_stopped_keeper_said_last_is_read);
+    ADD(a_program_that_is_not_there_is_a_reason);
+    ADD(connects_when_the_socket_appears);
+    ADD(another_version_is_not_ready);
+    ADD(a_keeper_that_does_not_read_is_lost);
+    ADD(beats_only_while_armed);
+    return g_test_run();
+}

@@ -1,0 +1,786 @@
+/*
+ * test_port_listen: the listening methods of port, with real sockets.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "test_port.h"
+
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <linux/vm_sockets.h>
+
+#define MIB ((size_t)1 << 20)
+
+typedef struct {
+    char *directory, *path;
+    Recorder *recorder;
+    Port *port;
+} Fixture;
+
+static int client(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
+    g_assert_cmpint(connect(fd, (struct sockaddr *)&address, sizeof(address)), ==, 0);
+    return fd;
+}
+
+static int listener(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&address, sizeof(address)), ==, 0);
+    g_assert_cmpint(listen(fd, 16), ==, 0);
+    return fd;
+}
+
+static void put(int fd, const char *text)
+{
+    g_assert_cmpint(write(fd, text, strlen(text)), ==, (ssize_t)strlen(text));
+}
+
+static void setup_closed(Fixture *fixture, gconstpointer unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    (void)unused;
+    fixture->directory = g_dir_make_tmp("port-XXXXXX", &error);
+    g_assert_no_error(error);
+    fixture->path = g_build_filename(fixture->directory, "agent.sock", NULL);
+    fixture->recorder = recorder_new();
+    fixture->port =
+        port_new("test", PORT_UNIX_LISTEN, fixture->path, &RECORDING, fixture->recorder, &error);
+    g_assert_no_error(error);
+}
+
+static void setup(Fixture *fixture, gconstpointer unused)
+{
+    g_autoptr(GError) error = NULL;
+
+    setup_closed(fixture, unused);
+    g_assert_true(port_open(fixture->port, &error));
+    g_assert_no_error(error);
+    g_assert_true(fixture->recorder->open);
+}
+
+static void teardown(Fixture *fixture, gconstpointer unused)
+{
+    (void)unused;
+    port_free(fixture->port);
+    recorder_free(fixture->recorder);
+    g_unlink(fixture->path);
+    g_assert_cmpint(g_rmdir(fixture->directory), ==, 0);
+    g_free(fixture->path);
+    g_free(fixture->directory);
+}
+
+static void test_request_and_reply(Fixture *fixture, gconstpointer unused)
+{
+    char reply[6] = "";
+    int fd = client(fixture->path);
+
+    (void)unused;
+    fixture->recorder->echo = true;
+    PUMP_UNTIL(fixture->recorder->opened == 1);
+    g_assert_cmpuint(fixture->recorder->reads, ==, 0);
+    port_peer_set_data(fixture->recorder->peer, fixture);
+    g_assert_true(port_peer_data(fixture->recorder->peer) == fixture);
+    put(fd, "hello\n");
+    g_assert_cmpuint(pump_read(fd, reply, 6), ==, 6);
+    g_assert_cmpmem(reply, 6, "hello\n", 6);
+    close(fd);
+    PUMP_UNTIL(fixture->recorder->closed == 1);
+    g_assert_cmpstr(fixture->recorder->reason, ==, "hang-up");
+    g_assert_cmpuint(pump_for(200), <=, IDLE_WAKEUPS);
+}
+
+static void test_mode_and_unlink(Fixture *fixture, gconstpointer unused)
+{
+    struct stat status;
+
+    (void)unused;
+    g_assert_cmpint(stat(fixture->path, &status), ==, 0);
+    g_assert_cmpuint(status.st_mode & 07777, ==, 0600);
+    port_close(fixture->port);
+    g_assert_false(port_is_open(fixture->port));
+    g_assert_cmpint(stat(fixture->path, &status), !=, 0);
+    g_assert_true(port_open(fixture->port, NULL));
+    g_assert_true(port_is_open(fixture->port));
+    /* Somebody else's file in its place stays. */
+    g_assert_cmpint(g_unlink(fixture->path), ==, 0);
+    g_assert_true(g_file_set_contents(fixture->path, "x", 1, NULL));
+    port_close(fixture->port);
+    g_assert_cmpint(stat(fixture->path, &status), ==, 0);
+}
+
+static void test_many_connections(Fixture *fixture, gconstpointer unused)
+{
+    unsigned fds;
+    char reply[1];
+
+    (void)unused;
+    fixture->recorder->echo = true;
+    fds = count_fds();
+    for (unsigned i = 1; i <= 2000; i++) {
+        int fd = client(fixture->path);
+
+        put(fd, "x");
+        g_assert_cmpuint(pump_read(fd, reply, 1), ==, 1);
+        close(fd);
+    }
+    PUMP_UNTIL(fixture->recorder->closed == 2000);
+    g_assert_cmpuint(fixture->recorder->opened, ==, 2000);
+    g_assert_cmpuint(fixture->recorder->data->len, ==, 2000);
+    g_assert_cmpuint(count_fds(), ==, fds);
+}
+
+static void test_seventeenth_waits(Fixture *fixture, gconstpointer unused)
+{
+    int fds[PORT_PEERS_MAX + 1];
+
+    (void)unused;
+    for (unsigned i = 0; i <= PORT_PEERS_MAX; i++)
+        fds[i] = client(fixture->path);
+    put(fds[PORT_PEERS_MAX], "patient");
+    PUMP_UNTIL(fixture->recorder->opened == PORT_PEERS_MAX);
+    g_assert_cmpuint(pump_for(200), <=, IDLE_WAKEUPS + 1);
+    g_assert_cmpuint(fixture->recorder->opened, ==, PORT_PEERS_MAX);
+    g_assert_cmpuint(fixture->recorder->data->len, ==, 0);
+    close(fds[3]);
+    PUMP_UNTIL(fixture->recorder->data->len == 7);
+    g_assert_cmpuint(fixture->recorder->opened, ==, PORT_PEERS_MAX + 1);
+    for (unsigned i = 0; i <= PORT_PEERS_MAX; i++)
+        if (i != 3)
+            close(fds[i]);
+    PUMP_UNTIL(fixture->recorder->closed == PORT_PEERS_MAX + 1);
+}
+
+static size_t anonymous_memory(void)
+{
+    g_autofree char *text = NULL;
+    const char *line;
+
+    g_assert_true(g_file_get_contents("/proc/self/status", &text, NULL, NULL));
+    line = strstr(text, "RssAnon:");
+    g_assert_nonnull(line);
+    return (size_t)g_ascii_strtoull(line + strlen("RssAnon:"), NULL, 10) * 1024;
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+#define UNDER_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNDER_ASAN 1
+#endif
+#endif
+
+/* AddressSanitizer keeps what is freed: there is nothing to see then. */
+static void check_memory_below(size_t limit)
+{
+#ifdef UNDER_ASAN
+    (void)limit;
+#else
+    g_assert_cmpuint(anonymous_memory(), <, limit);
+#endif
+}
+
+/* Sends pieces of `size` until the queue overflows; returns what it held at most. */
+static size_t fill_until_overflow(PortPeer *peer, size_t size)
+{
+    g_autofree char *piece = g_malloc0(size);
+    size_t most = 0;
+
+    while (port_peer_send(peer, piece, size))
+        most = MAX(most, port_peer_queued(peer));
+    return most;
+}
+
+static void check_overflow(Fixture *fixture, size_t size)
+{
+    size_t before, most;
+    int fd = client(fixture->path), other = client(fixture->path);
+
+    PUMP_UNTIL(fixture->recorder->opened == 2);
+    before = anonymous_memory();
+    most = fill_until_overflow(fixture->recorder->peer, size);
+    g_assert_cmpuint(most, <=, PORT_QUEUE_MAX);
+    g_assert_cmpuint(most, >, PORT_QUEUE_MAX - size);
+    g_assert_cmpuint(fixture->recorder->closed, ==, 0); /* not from within send */
+    g_assert_cmpuint(port_peer_queued(fixture->recorder->peer), ==, 0);
+    PUMP_UNTIL(fixture->recorder->closed == 1);
+    g_assert_cmpstr(fixture->recorder->reason, ==, "queue overflow");
+    check_memory_below(before + 2 * MIB);
+    close(fd);
+    close(other);
+    PUMP_UNTIL(fixture->recorder->closed == 2);
+}
+
+static void test_overflow(Fixture *fixture, gconstpointer unused)
+{
+    (void)unused;
+    check_overflow(fixture, MIB);
+}
+
+static void test_overflow_by_small_replies(Fixture *fixture, gconstpointer unused)
+{
+    (void)unused;
+    check_overflow(fixture, 61);
+}
+
+static void test_small_replies_cost_little(Fixture *fixture, gconstpointer unused)
+{
+    int fd = client(fixture->path);
+    size_t before, queued;
+
+    (void)unused;
+    PUMP_UNTIL(fixture->recorder->opened == 1);
+    before = anonymous_memory();
+    while (port_peer_queued(fixture->recorder->peer) < 8 * MIB)
+        g_assert_true(port_peer_send(fixture->recorder->peer, "{\"return\": {}}\n", 15));
+    queued = port_peer_queued(fixture->recorder->peer);
+    check_memory_below(before + queued + queued / 8);
+    close(fd);
+}
+
+/* A pattern that no shift of pieces leaves alone. */
+static char *pattern_new(size_t size)
+{
+    char *bytes = g_malloc(size);
+    uint32_t number = 1;
+
+    for (size_t i = 0; i < size; i++) {
+        number = number * 1664525u + 1013904223u;
+        bytes[i] = (char)(number >> 24);
+    }
+    return bytes;
+}
+
+static void test_large_reply_arrives(Fixture *fixture, gconstpointer unused)
+{
+    const size_t size = 12 * MIB;
+    g_autofree char *sent = pattern_new(size);
+    g_autofree char *got = g_malloc(size);
+    int fd = client(fixture->path);
+    size_t at = 0;
+
+    (void)unused;
+    PUMP_UNTIL(fixture->recorder->opened == 1);
+    for (size_t part = 1; at < size; at += part, part = MIN(part * 3, size - at))
+        g_assert_true(port_peer_send(fixture->recorder->peer, sent + at, part));
+    g_assert_cmpuint(port_peer_queued(fixture->recorder->peer), >, 4 * MIB);
+    g_assert_cmpuint(pump_read(fd, got, size), ==, size);
+    g_assert_true(memcmp(sent, got, size) == 0);
+    PUMP_UNTIL(port_peer_queued(fixture->recorder->peer) == 0);
+    close(fd);
+}
+
+static void test_blocked_writes_do_not_spin(Fixture *fixture, gconstpointer unused)
+{
+    int fd = client(fixture->path);
+    g_autofree char *bytes = g_malloc0(4 * MIB);
+
+    (void)unused;
+    PUMP_UNTIL(fixture->recorder->opened == 1);
+    g_assert_true(port_peer_send(fixture->recorder->peer, bytes, 4 * MIB));
+    pump_for(20);
+    g_assert_cmpuint(pump_for(200), <=, IDLE_WAKEUPS);
+    close(fd);
+}
+
+static gboolean answer_later(gpointer user_data)
+{
+    PortPeer *peer = user_data;
+
+    g_assert_true(port_peer_send(peer, "the reply\n", 10));
+    port_peer_finish(peer);
+    g_assert_false(port_peer_send(peer, "x", 1));
+    return G_SOURCE_REMOVE;
+}
+
+static void act_answer_later(Port *port, PortPeer *peer)
+{
+    (void)port;
+    g_timeout_add(50, answer_later, peer);
+}
+
+static void test_half_close_gets_reply(Fixture *fixture, gconstpointer unused)
+{
+    char reply[11] = "";
+    int fd = client(fixture->path);
+
+    (void)unused;
+    fixture->recorder->act_on = "eof";
+    fixture->recorder->act = act_answer_later;
+    put(fd, "request\n");
+    g_assert_cmpint(shutdown(fd, SHUT_WR), ==, 0);
+    PUMP_UNTIL(fixture->recorder->eofs == 1);
+    g_assert_cmpstr(fixture->recorder->data->str, ==, "request\n");
+    g_assert_cmpuint(fixture->recorder->closed, ==, 0);
+    g_assert_cmpuint(pump_read(fd, reply, 11), ==, 10); /* and then the end */
+    g_assert_cmpmem(reply, 10, "the reply\n", 10);
+    PUMP_UNTIL(fixture->recorder->closed == 1);
+    g_assert_cmpstr(fixture->recorder->reason, ==, "end of file");
+    g_assert_cmpuint(fixture->recorder->eofs, ==, 1);
+    close(fd);
+}
+
+static void test_half_closed_waits_without_spinning(Fixture *fixture, gconstpointer unused)
+{
+    int fd = client(fixture->path);
+
+    (void)unused;
+    put(fd, "request\n");
+    g_assert_cmpint(shutdown(fd, SHUT_WR), ==, 0);
+    PUMP_UNTIL(fixture->recorder->eofs == 1);
+    g_assert_cmpuint(pump_for(200), <=, IDLE_WAKEUPS);
+    close(fd); /* it did not wait */
+    PUMP_UNTIL(fixture->recorder->closed == 1);
+    g_assert_cmpstr(fixture->recorder->reason, ==, "hang-up");
+}
+
+static void test_finish_flushes(Fixture *fixture, gconstpointer unused)
+{
+    const size_t size = 3 * MIB;
+    g_autofree char *sent = pattern_new(size);
+    g_autofree char *got = g_malloc(size + 1);
+    int fd = client(fixture->path);
+
+    (void)unused;
+    PUMP_UNTIL(fixture->recorder->opened == 1);
+    g_assert_true(port_peer_send(fixture->recorder->peer, sent, size));
+    port_peer_finish(fixture->recorder->peer);
+    pump_for(50);
+    g_assert_cmpuint(fixture->recorder->closed, ==, 0);
+    g_assert_cmpuint(pump_read(fd, got, size + 1), ==, size);
+    g_assert_true(memcmp(sent, got, size) == 0);
+    PUMP_UNTIL(fixture->recorder->closed == 1);
+    g_assert_cmpstr(fixture->recorder->reason, ==, "finished");
+    close(fd);
+}
+
+static void test_without_eof_handler(void)
+{
+    static const PortEvents events = {on_opened, on_data, on_closed, NULL, NULL};
+    g_autofree char *directory = g_dir_make_tmp("port-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(directory, "s", NULL);
+    g_autoptr(Recorder) recorder = recorder_new();
+    g_autoptr(GError) error = NULL;
+    Port *port = port_new("test", PORT_UNIX_LISTEN, path, &events, recorder, &error);
+    char reply[3];
+    int fd;
+
+    g_assert_true(port_open(port, &error));
+    recorder->echo = true;
+    fd = client(path);
+    put(fd, "hi");
+    shutdown(fd, SHUT_WR);
+    g_assert_cmpuint(pump_read(fd, reply, 3), ==, 2);
+    PUMP_UNTIL(recorder->closed == 1);
+    close(fd);
+    port_free(port);
+    g_assert_cmpint(g_rmdir(directory), ==, 0);
+}
+
+static void test_vanishes_mid_write(Fixture *fixture, gconstpointer unused)
+{
+    g_autofree char *bytes = g_malloc0(4 * MIB);
+    int fd = client(fixture->path);
+
+    (void)unused;
+    signal(SIGPIPE, SIG_DFL);
+    PUMP_UNTIL(fixture->recorder->opened == 1);
+    g_assert_true(port_peer_send(fixture->recorder->peer, bytes, 4 * MIB));
+    close(fd);
+    PUMP_UNTIL(fixture->recorder->closed == 1);
+    g_assert_cmpstr(fixture->recorder->reason, ==, "hang-up");
+    /* And one that is gone before the loop could notice. */
+    fd = client(fixture->path);
+    PUMP_UNTIL(fixture->recorder->opened == 2);
+    close(fd);
+    g_assert_false(port_peer_send(fixture->recorder->peer, "x", 1));
+    g_assert_cmpuint(fixture->recorder->closed, ==, 1);
+    PUMP_UNTIL(fixture->recorder->closed == 2);
+    g_assert_cmpstr(fixture->recorder->reason, ==, "hang-up");
+}
+
+static void test_data_before_hang_up(Fixture *fixture, gconstpointer unused)
+{
+    g_autofree char *bytes = pattern_new(150000);
+    int fd = client(fixture->path), size = 400000;
+
+    (void)unused;
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+    g_assert_cmpint(send(fd, bytes, 150000, 0), ==, 150000);
+    close(fd);
+    PUMP_UNTIL(fixture->recorder->closed == 1);
+    g_assert_cmpuint(fixture->recorder->data->len, ==, 150000);
+    g_assert_true(memcmp(fixture->recorder->data->str, bytes, 150000) == 0);
+}
+
+static void test_reads_leave_others_their_turn(Fixture *fixture, gconstpointer unused)
+{
+    int fd = client(fixture->path), size = 1000000;
+    g_autofree char *bytes = g_malloc0(MIB);
+    unsigned before;
+
+    (void)unused;
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    PUMP_UNTIL(fixture->recorder->opened == 1);
+    for (size_t sent = 0; sent < 4 * MIB;) {
+        ssize_t count = write(fd, bytes, MIB);
+
+        sent += count > 0 ? (size_t)count : 0;
+        before = fixture->recorder->reads;
+        g_main_context_iteration(NULL, FALSE);
+        g_assert_cmpuint(fixture->recorder->reads - before, <=, 4);
+    }
+    PUMP_UNTIL(fixture->recorder->data->len >= 4 * MIB);
+    close(fd);
+}
+
+static void test_stale_socket_is_replaced(Fixture *fixture, gconstpointer unused)
+{
+    g_autoptr(GError) error = NULL;
+    int fd = listener(fixture->path);
+
+    (void)unused;
+    close(fd); /* and leaves its file */
+    g_assert_true(port_open(fixture->port, &error));
+    g_assert_no_error(error);
+    fd = client(fixture->path);
+    PUMP_UNTIL(fixture->recorder->opened == 1);
+    close(fd);
+}
+
+static void check_refused(Fixture *fixture, const char *text)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_false(port_open(fixture->port, &error));
+    g_assert_error(error, AGENT_ERROR, AGENT_ERROR_UNAVAILABLE);
+    g_assert_nonnull(strstr(error->message, fixture->path));
+    g_assert_nonnull(strstr(error->message, text));
+    g_assert_false(port_is_open(fixture->port));
+    g_assert_cmpuint(fixture->recorder->state_calls, ==, 0);
+}
+
+static void test_socket_in_use(Fixture *fixture, gconstpointer unused)
+{
+    int fd = listener(fixture->path), peer;
+
+    (void)unused;
+    check_refused(fixture, "in use");
+    peer = client(fixture->path); /* still the first one's */
+    close(peer);
+    close(fd);
+    g_assert_true(port_open(fixture->port, NULL)); /* may be tried again */
+}
+
+static void test_other_file_stays(Fixture *fixture, gconstpointer unused)
+{
+    g_autofree char *text = NULL;
+
+    (void)unused;
+    g_assert_true(g_file_set_contents(fixture->path, "precious", -1, NULL));
+    check_refused(fixture, "not a socket");
+    g_assert_true(g_file_get_contents(fixture->path, &text, NULL, NULL));
+    g_assert_cmpstr(text, ==, "precious");
+}
+
+static void test_no_directory(void)
+{
+    g_autoptr(Recorder) recorder = recorder_new();
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Port) port =
+        port_new("t", PORT_UNIX_LISTEN, "/nonexistent/dir/s", &RECORDING, recorder, &error);
+
+    g_assert_no_error(error);
+    g_assert_false(port_open(port, &error));
+    g_assert_nonnull(strstr(error->message, "/nonexistent/dir/s"));
+    g_assert_nonnull(strstr(error->message, "directory must exist"));
+}
+
+static void check_bad_path(PortMethod method, const char *path)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_null(port_new("test", method, path, &RECORDING, NULL, &error));
+    g_assert_error(error, AGENT_ERROR, AGENT_ERROR_CONFIG);
+    g_assert_nonnull(strstr(error->message, "channel test"));
+}
+
+static void test_bad_paths(void)
+{
+    g_autofree char *longest = g_strnfill(107, 'x');
+    g_autofree char *too_long = g_strnfill(108, 'x');
+    Port *port;
+
+    longest[0] = too_long[0] = '/';
+    port = port_new("test", PORT_UNIX_LISTEN, longest, &RECORDING, NULL, NULL);
+    g_assert_nonnull(port);
+    port_free(port);
+    check_bad_path(PORT_UNIX_LISTEN, too_long);
+    check_bad_path(PORT_UNIX_LISTEN, "relative.sock");
+    check_bad_path(PORT_VIRTIO_SERIAL, "");
+    check_bad_path(PORT_ISA_SERIAL, NULL);
+    for (const char *const *path =
+             (const char *const[]){"", "1234", ":1", "1:", "x:1", "1:2:3", "-2:5", "any:-1", "1:x",
+                                   "1: 2", "4294967296:1", "3:4294967295", NULL};
+         *path; path++)
+        check_bad_path(PORT_VSOCK_LISTEN, *path);
+    for (const char *const *path = (const char *const[]){"any:1234", "-1:1234", "3:1", NULL}; *path;
+         path++) {
+        port = port_new("test", PORT_VSOCK_LISTEN, *path, &RECORDING, NULL, NULL);
+        g_assert_nonnull(port);
+        g_assert_cmpstr(port_name(port), ==, "test");
+        port_free(port);
+    }
+}
+
+static void test_method_names(void)
+{
+    PortMethod method;
+
+    for (unsigned i = 0; i < 4; i++) {
+        g_assert_true(port_method_parse(port_method_name((PortMethod)i), &method));
+        g_assert_cmpuint(method, ==, i);
+    }
+    g_assert_true(port_method_parse("vsock-listen", &method));
+    g_assert_cmpuint(method, ==, PORT_VSOCK_LISTEN);
+    g_assert_false(port_method_parse("virtio", &method));
+    g_assert_false(port_method_parse(NULL, &method));
+    g_assert_null(port_method_name((PortMethod)4));
+}
+
+static void test_handed_over_listener(void)
+{
+    g_autofree char *directory = g_dir_make_tmp("port-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(directory, "s", NULL);
+    g_autoptr(Recorder) recorder = recorder_new();
+    g_autoptr(GError) error = NULL;
+    int fd = listener(path), peer;
+    Port *port = port_new_from_fd("systemd", fd, &RECORDING, recorder, &error);
+    char reply[2];
+
+    g_assert_no_error(error);
+    g_assert_cmpint(fcntl(fd, F_GETFD), ==, FD_CLOEXEC);
+    g_assert_false(port_is_open(port));
+    recorder->echo = true;
+    peer = client(path);
+    put(peer, "1");
+    pump_for(30);
+    g_assert_cmpuint(recorder->opened, ==, 0);
+    g_assert_true(port_open(port, &error));
+    g_assert_cmpuint(pump_read(peer, reply, 1), ==, 1);
+    port_close(port);
+    g_assert_cmpuint(recorder->closed, ==, 1);
+    g_assert_cmpstr(recorder->reason, ==, "port closed");
+    g_assert_cmpint(read(peer, reply, 1), ==, 0);
+    close(peer);
+    peer = client(path); /* still bound: it waits */
+    put(peer, "2");
+    g_assert_true(port_open(port, &error));
+    g_assert_cmpuint(pump_read(peer, reply, 1), ==, 1);
+    close(peer);
+    port_free(port);
+    g_assert_cmpint(fcntl(fd, F_GETFD), ==, -1);
+    g_assert_cmpint(g_unlink(path), ==, 0); /* systemd's, not removed */
+    g_rmdir(directory);
+}
+
+static void check_not_a_listener(int fd)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_null(port_new_from_fd("x", fd, &RECORDING, NULL, &error));
+    g_assert_error(error, AGENT_ERROR, AGENT_ERROR_CONFIG);
+    g_assert_cmpint(fcntl(fd, F_GETFD), ==, -1);
+}
+
+static void test_handed_over_others(void)
+{
+    check_not_a_listener(open("/dev/null", O_RDONLY));
+    check_not_a_listener(socket(AF_UNIX, SOCK_STREAM, 0)); /* does not listen */
+    check_not_a_listener(socket(AF_UNIX, SOCK_DGRAM, 0));
+    check_not_a_listener(socket(AF_INET, SOCK_STREAM, 0));
+}
+
+static void check_free_on(Fixture *fixture, const char *event)
+{
+    g_autoptr(GError) error = NULL;
+    bool vanishes = g_str_equal(event, "closed");
+    int fd;
+
+    if (!fixture->port)
+        fixture->port = port_new("test", PORT_UNIX_LISTEN, fixture->path, &RECORDING,
+                                 fixture->recorder, &error);
+    g_assert_true(port_open(fixture->port, &error));
+    fd = client(fixture->path);
+    fixture->recorder->act_on = event;
+    fixture->recorder->act = act_free;
+    put(fd, "x");
+    if (vanishes)
+        close(fd);
+    else
+        shutdown(fd, SHUT_WR);
+    PUMP_UNTIL(!fixture->recorder->act_on);
+    fixture->port = NULL;
+    pump_for(10);
+    if (!vanishes)
+        close(fd);
+    g_assert_false(g_file_test(fixture->path, G_FILE_TEST_EXISTS));
+}
+
+static void test_free_in_callbacks(Fixture *fixture, gconstpointer unused)
+{
+    unsigned fds;
+
+    (void)unused;
+    check_free_on(fixture, "opened");
+    fds = count_fds();
+    check_free_on(fixture, "data");
+    check_free_on(fixture, "eof");
+    check_free_on(fixture, "closed");
+    g_assert_cmpuint(count_fds(), ==, fds);
+}
+
+static void test_reopen_in_callbacks(Fixture *fixture, gconstpointer unused)
+{
+    static const char *const EVENTS[] = {"opened", "data", "eof", "closed"};
+    unsigned fds;
+
+    (void)unused;
+    fds = count_fds();
+    for (unsigned i = 0; i < G_N_ELEMENTS(EVENTS); i++) {
+        int fd = client(fixture->path);
+
+        fixture->recorder->act_on = EVENTS[i];
+        fixture->recorder->act = act_reopen;
+        put(fd, "x");
+        shutdown(fd, SHUT_WR);
+        if (i == 3)
+            close(fd);
+        PUMP_UNTIL(!fixture->recorder->act_on && fixture->recorder->closed == i + 1);
+        if (i != 3)
+            close(fd);
+    }
+    g_assert_cmpuint(fixture->recorder->opened, ==, G_N_ELEMENTS(EVENTS));
+    g_assert_cmpuint(count_fds(), ==, fds);
+}
+
+static void test_out_of_descriptors(Fixture *fixture, gconstpointer unused)
+{
+    struct rlimit before, tight;
+    int fd = client(fixture->path);
+
+    (void)unused;
+    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &before), ==, 0);
+    tight = before;
+    tight.rlim_cur = (rlim_t)fd + 1;
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &tight), ==, 0);
+    g_assert_cmpuint(pump_for(300), <=, IDLE_WAKEUPS + 2);
+    g_assert_cmpuint(fixture->recorder->opened, ==, 0);
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &before), ==, 0);
+    PUMP_UNTIL(fixture->recorder->opened == 1);
+    close(fd);
+}
+
+static void test_vsock(void)
+{
+    g_autoptr(Recorder) recorder = recorder_new();
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = g_strdup_printf("any:%d", 20000 + getpid() % 40000);
+    g_autoptr(Port) port = port_new("v", PORT_VSOCK_LISTEN, path, &RECORDING, recorder, &error);
+    g_autoptr(Port) second = port_new("v2", PORT_VSOCK_LISTEN, path, &RECORDING, recorder, NULL);
+    int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
+    bool available = fd >= 0;
+
+    if (available)
+        close(fd);
+    if (!available) {
+        g_assert_false(port_open(port, &error));
+        g_assert_nonnull(strstr(error->message, "no vsock"));
+        return;
+    }
+    g_assert_true(port_open(port, &error));
+    g_assert_no_error(error);
+    g_assert_true(port_is_open(port));
+    g_assert_false(port_open(second, &error));
+    g_assert_nonnull(strstr(error->message, path));
+}
+
+/* Any user of this machine could connect to the loopback. */
+static void test_vsock_refuses_local_users(void)
+{
+    g_autoptr(Recorder) recorder = recorder_new();
+    g_autofree char *path = g_strdup_printf("any:%d", 20000 + getpid() % 40000);
+    g_autoptr(Port) port = port_new("v", PORT_VSOCK_LISTEN, path, &RECORDING, recorder, NULL);
+    struct sockaddr_vm address = {.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_LOCAL};
+    struct timeval limit = {.tv_usec = 200000};
+    int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
+    char byte;
+
+    address.svm_port = (unsigned)(20000 + getpid() % 40000);
+    if (fd >= 0)
+        setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &limit, sizeof(limit));
+    if (fd < 0 || !port_open(port, NULL) ||
+        connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
+        if (fd >= 0)
+            close(fd);
+        g_test_skip("no vsock loopback here (module vsock_loopback)");
+        return;
+    }
+    g_assert_cmpuint(pump_read(fd, &byte, 1), ==, 0);
+    g_assert_cmpuint(recorder->opened, ==, 0);
+    close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+#define ADD(path, set, function)                                                                   \
+    g_test_add("/port/listen/" path, Fixture, NULL, set, function, teardown)
+    ADD("request_and_reply", setup, test_request_and_reply);
+    ADD("mode_0600_and_unlinks_its_own", setup, test_mode_and_unlink);
+    ADD("many_connections", setup, test_many_connections);
+    ADD("seventeenth_peer_waits", setup, test_seventeenth_waits);
+    ADD("queue_overflow_drops_the_peer", setup, test_overflow);
+    ADD("queue_overflow_by_small_replies", setup, test_overflow_by_small_replies);
+    ADD("small_replies_cost_what_they_count", setup, test_small_replies_cost_little);
+    ADD("large_reply_arrives_whole", setup, test_large_reply_arrives);
+    ADD("blocked_writes_do_not_spin", setup, test_blocked_writes_do_not_spin);
+    ADD("half_close_gets_its_reply", setup, test_half_close_gets_reply);
+    ADD("half_closed_waits_without_spinning", setup, test_half_closed_waits_without_spinning);
+    ADD("finish_flushes", setup, test_finish_flushes);
+    ADD("vanishes_mid_write", setup, test_vanishes_mid_write);
+    ADD("data_before_hang_up", setup, test_data_before_hang_up);
+    ADD("reads_leave_others_their_turn", setup, test_reads_leave_others_their_turn);
+    ADD("stale_socket_is_replaced", setup_closed, test_stale_socket_is_replaced);
+    ADD("socket_in_use", setup_closed, test_socket_in_use);
+    ADD("other_file_stays", setup_closed, test_other_file_stays);
+    ADD("free_in_callbacks", setup, test_free_in_callbacks);
+    ADD("reopen_in_callbacks", setup, test_reopen_in_callbacks);
+    ADD("out_of_descriptors_does_not_spin", setup, test_out_of_descriptors);
+#undef ADD
+    g_test_add_func("/port/listen/without_eof_handler", test_without_eof_handler);
+    g_test_add_func("/port/listen/no_directory", test_no_directory);
+    g_test_add_func("/port/listen/handed_over_listener", test_handed_over_listener);
+    g_test_add_func("/port/listen/handed_over_others_refused", test_handed_over_others);
+    g_test_add_func("/port/listen/vsock", test_vsock);
+    g_test_add_func("/port/listen/vsock_refuses_local_users", test_vsock_refuses_local_users);
+    g_test_add_func("/port/bad_paths", test_bad_paths);
+    g_test_add_func("/port/method_names", test_method_names);
+    return g_test_run();
+}

@@ -1,0 +1,195 @@
+/*
+ * Tests of sys/spawner through sys/process: children stuck in exec, as on a dead disk. A seccomp
+ * listener holds every execve of a subprocess of the test until it is let go.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "sys/process.h"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define MSEC(n) ((n)*USEC_PER_MSEC)
+
+typedef struct {
+    Process *process;
+    bool done, gone;
+    ProcessEnd end;
+    int64_t duration_us;
+} Child;
+
+static void child_done(Process *process, const ProcessResult *result, gpointer user_data)
+{
+    Child *child = user_data;
+
+    g_assert_true(process == child->process);
+    g_assert_false(child->done);
+    child->done = true;
+    child->end = result->end;
+    child->duration_us = result->duration_us;
+}
+
+static void child_gone(Process *process, gpointer user_data)
+{
+    Child *child = user_data;
+
+    (void)process;
+    g_assert_true(child->done);
+    child->gone = true;
+}
+
+static const ProcessEvents EVENTS = {.done = child_done, .gone = child_gone};
+
+static void start(Child *child, const char *script, int64_t timeout_us)
+{
+    const char *const argv[] = {"/bin/sh", "-c", script, NULL};
+    const char *const envp[] = {"PATH=/usr/bin:/bin", NULL};
+    const ProcessSpec spec = {argv[0], argv, envp, 1024};
+
+    child->process = process_start(&spec, deadline_in(timeout_us), &EVENTS, child);
+}
+
+static gboolean set_flag(gpointer user_data)
+{
+    *(bool *)user_data = true;
+    return G_SOURCE_REMOVE;
+}
+
+/* Runs the main loop until `*flag` or for `limit_us`; returns `*flag`. */
+static bool run_until(const bool *flag, int64_t limit_us)
+{
+    bool over = false;
+    GSource *limit = deadline_source_new(deadline_in(limit_us), set_flag, &over);
+
+    while (!*flag && !over)
+        g_main_context_iteration(NULL, TRUE);
+    deadline_source_clear(&limit);
+    return *flag;
+}
+
+static void run_for(int64_t interval_us)
+{
+    bool never = false;
+
+    (void)run_until(&never, interval_us);
+}
+
+static void wait_gone(Child *child)
+{
+    g_assert_true(run_until(&child->gone, MSEC(4000)));
+}
+
+/* Makes every execve of this process and its children wait until the returned fd answers; what a
+ * dead disk does. -1 with errno: not possible here. */
+static int hold_execs(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_execve, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {G_N_ELEMENTS(code), code};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -1;
+    return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+                        &program);
+}
+
+/* Takes the next held execve; 0 when none comes. */
+static guint64 next_exec(int listener)
+{
+    struct seccomp_notif request = {0};
+    struct pollfd wait = {.fd = listener, .events = POLLIN};
+
+    if (poll(&wait, 1, 2000) != 1 || ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &request) < 0)
+        return 0;
+    return request.id;
+}
+
+static void let_exec(int listener, guint64 id)
+{
+    struct seccomp_notif_resp response = {.id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+
+    g_assert_cmpint(ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response), ==, 0);
+}
+
+/* Four children stuck in exec: each is `done` in time, one that waits its turn meanwhile never
+ * starts, the next one does start, and the stuck ones die as soon as their exec ends. */
+static void stuck_exec_child(const char *directory)
+{
+    g_autofree char *script = g_strdup_printf("sleep 0.3; echo ran >%s/ran", directory);
+    g_autofree char *skipped = g_build_filename(directory, "skipped", NULL);
+    Child stuck[4] = {0}, queued = {0}, next = {0};
+    guint64 held[4], held_next;
+    int listener = hold_execs();
+
+    if (listener < 0) {
+        g_assert_true(g_file_set_contents(skipped, g_strerror(errno), -1, NULL));
+        return;
+    }
+    for (unsigned i = 0; i < 4; i++)
+        start(&stuck[i], script, MSEC(100));
+    start(&queued, script, MSEC(50));
+    for (unsigned i = 0; i < 4; i++) {
+        held[i] = next_exec(listener);
+        g_assert_cmpuint(held[i], !=, 0);
+        g_assert_true(run_until(&stuck[i].done, MSEC(1000)));
+        g_assert_cmpint(stuck[i].end, ==, PROCESS_TIMED_OUT);
+        g_assert_cmpint(stuck[i].duration_us, <, MSEC(400));
+        g_assert_false(stuck[i].gone);
+    }
+    wait_gone(&queued);
+    g_assert_cmpint(queued.end, ==, PROCESS_TIMED_OUT);
+    start(&next, "exit 4", MSEC(3000));
+    held_next = next_exec(listener);
+    g_assert_cmpuint(held_next, !=, 0);
+    let_exec(listener, held_next);
+    wait_gone(&next);
+    g_assert_cmpint(next.end, ==, PROCESS_EXITED);
+    for (unsigned i = 0; i < 4; i++)
+        let_exec(listener, held[i]);
+    for (unsigned i = 0; i < 4; i++)
+        wait_gone(&stuck[i]);
+    run_for(MSEC(400)); /* for whoever was not killed */
+}
+
+static void test_stuck_exec(void)
+{
+    g_autofree char *directory = NULL;
+    g_autofree char *ran = NULL, *skipped = NULL, *reason = NULL;
+
+    if (g_test_subprocess()) {
+        stuck_exec_child(g_getenv("TEST_DIRECTORY"));
+        return;
+    }
+    directory = g_dir_make_tmp("process-XXXXXX", NULL);
+    ran = g_build_filename(directory, "ran", NULL);
+    skipped = g_build_filename(directory, "skipped", NULL);
+    g_setenv("TEST_DIRECTORY", directory, TRUE);
+    g_test_trap_subprocess(NULL, 4000000, G_TEST_SUBPROCESS_INHERIT_STDERR);
+    g_test_trap_assert_passed();
+    g_assert_false(g_file_test(ran, G_FILE_TEST_EXISTS));
+    if (g_file_get_contents(skipped, &reason, NULL, NULL)) {
+        g_autofree char *text = g_strdup_printf("seccomp listener: %s", reason);
+        g_test_skip(text);
+        g_assert_cmpint(g_unlink(skipped), ==, 0);
+    }
+    g_assert_cmpint(g_rmdir(directory), ==, 0);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/spawner/stuck_exec_stops_nobody", test_stuck_exec);
+    return g_test_run();
+}
