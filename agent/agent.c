@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <glib-unix.h>
+#include <jansson.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
@@ -358,6 +359,7 @@ Agent *agent_new(const AgentPaths *paths, Config *config, AgentReload reload, gp
     agent->config = config;
     agent->reload = reload;
     agent->reload_data = user_data;
+    json_object_seed(0); /* reads /dev/urandom: now, not at the first request while frozen */
     agent->channels = g_ptr_array_new_with_free_func((GDestroyNotify)channel_free);
     agent->loop = g_main_loop_new(NULL, FALSE);
     agent->log = log_new("quiesced", config->log_level, NULL);

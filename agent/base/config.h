@@ -22,11 +22,12 @@ typedef enum { LOST_STATUS_AUTO, LOST_STATUS_FROZEN, LOST_STATUS_THAWED } LostSt
 
 typedef struct {
     char *name;
-    char *method; /* checked against the four names; NULL: default */
+    char *method; /* one of the four names; after config_finish() neither is NULL */
     char *path;
     bool observe; /* commands=observe: nothing that changes state */
 } ConfigChannel;
 
+/* Lists are never NULL (rpc.allow excepted). */
 typedef struct {
     struct {
         int64_t participant_timeout_us, freeze_budget_us, abort_budget_us, thaw_budget_us;
@@ -45,8 +46,8 @@ typedef struct {
     } filesystems;
     struct {
         char **directories;
-        char *stock_directory, *stock_hook;
-        bool abort_on_refused; /* on-refused=abort */
+        char *stock_directory, *stock_hook; /* NULL: none */
+        bool abort_on_refused;              /* on-refused=abort */
         bool report_output;
     } hooks;
     GPtrArray *channels; /* ConfigChannel *; at least one after config_finish() */
@@ -60,9 +61,11 @@ Config *config_new(void); /* defaults */
 void config_free(Config *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_free)
 
-/* Reads `path` (must exist when `required`) and then `path`.d/ *.conf in lexical order. */
+/* Reads `path` (must exist when `required`) and then `path`.d/ *.conf in lexical order. On error
+ * what came before it has been taken: throw the Config away. */
 bool config_read(Config *config, const char *path, bool required, GError **error);
-/* One option of the command line: group and key as in the file; `origin` is "--frozen-limit". */
+/* One option of the command line: group and key as in the file; `origin` is "--frozen-limit" (then
+ * errors are AGENT_ERROR_USAGE) or "FILE:LINE" of a file read elsewhere. */
 bool config_set(Config *config, const char *group, const char *key, const char *value,
                 const char *origin, GError **error);
 /* Finds the group of an option name ("frozen-limit" -> "quiesce"); NULL: no such option. Keys that

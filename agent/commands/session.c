@@ -213,6 +213,7 @@ void session_data(Session *session, const uint8_t *bytes, size_t count)
         if (result.event != FRAMER_MORE)
             take_frame(session, &result);
     }
+    (void)framer_push(session->framer, NULL, 0, &result); /* gives a large buffer back */
     deadline_source_clear(&session->silence);
     if (framer_in_frame(session->framer))
         session->silence =

@@ -360,7 +360,7 @@ static void thaw_done(Hold *hold, uint32_t index, int error_number, int64_t now_
         if (entry->failures > HOLD_RETRIES)
             entry->failures = HOLD_RETRIES + 1;
         if (!tell)
-            entry->reports &= (uint8_t)~(1u << JOB_THAW);
+            entry->reports &= (uint8_t) ~(1u << JOB_THAW);
         return;
     }
     hold->thawed += error_number == 0;
@@ -433,7 +433,7 @@ static bool report_call(Hold *hold, KeeperMessage *message)
         for (unsigned kind = JOB_SYNC; kind <= JOB_THAW; kind++) {
             if (!(entry->reports & (1u << kind)))
                 continue;
-            entry->reports &= (uint8_t)~(1u << kind);
+            entry->reports &= (uint8_t) ~(1u << kind);
             message->type = TYPES[kind];
             message->index = hold->report_next;
             message->error = entry->calls[kind].error;

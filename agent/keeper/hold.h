@@ -85,7 +85,7 @@ typedef struct {
     unsigned freezing;
     bool freeze_stopped, freeze_told;
     int32_t freeze_error; /* the first */
-    uint32_t thaw_left; /* order[0 .. thaw_left - 1] not looked at yet */
+    uint32_t thaw_left;   /* order[0 .. thaw_left - 1] not looked at yet */
     uint32_t thaw_rank, level;
     unsigned level_busy, level_size;
     bool level_late;
@@ -106,7 +106,7 @@ bool hold_freeze(Hold *hold); /* false: not in READY */
 void hold_thaw(Hold *hold, KeeperCause cause, int64_t now_us); /* the first cause stays */
 /* Nothing is held: no job is handed out any more and nothing is told. */
 void hold_quiet(Hold *hold);
-void hold_thaw_again(Hold *hold);                              /* THAW_DONE is to be told anew */
+void hold_thaw_again(Hold *hold); /* THAW_DONE is to be told anew */
 
 /* The next call to make, if one may be made now. */
 bool hold_take(Hold *hold, int64_t now_us, HoldJob *ret_job);
@@ -114,7 +114,8 @@ bool hold_runnable(Hold *hold, int64_t now_us); /* hold_take() would give one */
 /* The result of a job. True: `job` became the thaw that the same worker makes at once. */
 bool hold_done(Hold *hold, HoldJob *job, int error_number, int64_t start_us, int64_t now_us);
 
-/* When hold_take() or hold_report() may have more without anything having ended; INT64_MAX: never. */
+/* When hold_take() or hold_report() may have more without anything having ended; INT64_MAX: never.
+ */
 int64_t hold_next_us(const Hold *hold, int64_t now_us);
 unsigned hold_pending(const Hold *hold); /* frozen, or a FIFREEZE or FITHAW in the kernel */
 bool hold_busy(const Hold *hold);        /* a worker is in a call */

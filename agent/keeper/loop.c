@@ -17,7 +17,8 @@
 #include <unistd.h>
 
 #define EVENTS_MAX  8
-#define SEND_BUFFER (1 << 20) /* about a thousand messages; reports that do not fit are not lost */
+#define SEND_BUFFER (1 << 20) /* about a thousand messages; reports that do not fit are not lost   \
+                               */
 
 static void watch(Server *server, int operation, int fd, uint32_t events)
 {
@@ -111,8 +112,7 @@ static void on_limit(Server *server)
         return;
     if (now_us - server->limit_at_us > server->ops->late_us && !server->limit_extended) {
         const struct itimerspec spec = {
-            .it_value = {server->ops->grace_us / 1000000,
-                         server->ops->grace_us % 1000000 * 1000},
+            .it_value = {server->ops->grace_us / 1000000, server->ops->grace_us % 1000000 * 1000},
         };
 
         server->limit_extended = true;

@@ -6,25 +6,44 @@
  * travel as SCM_RIGHTS with the message that names them.
  *
  *   service                                keeper
- *   HELLO                         ───►
- *                                 ◄───     HELLO (version, state)
- *   ARM (+ ledger fd) , then n × FILESYSTEM (+ fd)  ───►
+ *   HELLO                         ───►     first, or everything else is refused
+ *                                 ◄───     HELLO (version; count, pending: what it still holds for
+ *                                          a service before this one)
+ *   ARM (+ ledger fd), then n × FILESYSTEM (+ fd)  ───►
  *                                 ◄───     ARMED (workers wait, memory is locked)
- *   SYNC                          ───►
+ *   SYNC, any number of times     ───►
  *                                 ◄───     n × SYNCED, SYNC_DONE
- *   FREEZE (limit)                ───►
- *                                 ◄───     m × FROZE, FREEZE_DONE (m ≤ n: stops at the first error
- *                                          on a filesystem without KEEPER_FS_MAY_FAIL)
+ *   FREEZE (limit), once an ARM   ───►
+ *                                 ◄───     m × FROZE, FREEZE_DONE (error: the first one)
  *   BEAT every KEEPER_BEAT_US     ───►     (any message counts as one)
+ *                                 ◄───     BEAT, the same back
  *   THAW                          ───►     also during SYNC and FREEZE
  *                                 ◄───     m × THAWED, THAW_DONE (cause)
- *   DISARM                        ───►     closes fds, ends workers
+ *   DISARM                        ───►     thaws what is held, closes fds, ends workers
  *                                 ◄───     DISARMED
  *
- * THAW_DONE comes by itself, with its cause, when the limit passed or the service was silent. A
- * FIFREEZE that is stuck when THAW is asked for is reported THAWED when it completed and was
- * thawed; THAW_DONE does not wait for it: `count` says how many were thawed, `pending` how many are
- * stuck. When the last of those is thawed THAW_DONE comes once more with pending 0.
+ * FREEZE goes up the ranks, one rank in parallel. It stops after the first error on a filesystem
+ * without KEEPER_FS_MAY_FAIL, and what is frozen then stays so until THAW. EOPNOTSUPP (a type that
+ * has no freeze) stops nothing. One whose own syncfs has not returned is not frozen: ETIMEDOUT.
+ *
+ * THAW goes down the ranks and cannot be undone: after it a new ARM is needed. It ends SYNC and
+ * FREEZE under way, whose *_DONE does not come then. THAW_DONE comes by itself, with its cause,
+ * when the limit passed, the service was silent while something was held, or the keeper is stopped;
+ * a THAW after that is answered with the true cause, which is not REQUEST. THAWED with EINVAL means
+ * that somebody else thawed it. A FITHAW that fails otherwise is told as such after some tries and
+ * tried on; THAWED comes again when it succeeded.
+ *
+ * THAW_DONE waits at most KEEPER_LEVEL_WAIT_US for calls in the kernel: `count` says how many were
+ * thawed, `pending` how many are stuck. A FIFREEZE that was stuck is thawed as soon as it completes
+ * (FROZE, THAWED). When none is left THAW_DONE comes once more with pending 0.
+ *
+ * After DISARM, and after a service that ended, an ARM is not answered until every call of the
+ * operation before returned; HELLO always is. When the socket's other end is closed all is thawed,
+ * and what was not read yet is not obeyed.
+ *
+ * REFUSED has the request's type in `cause` and why in `error`: ENXIO not armed, EBUSY, EALREADY
+ * (FREEZE twice or after THAW), EPROTO (no HELLO, versions differ), EMSGSIZE, EINVAL, ERANGE,
+ * E2BIG, EBADF, EEXIST. A refused FILESYSTEM ends its ARM; the rest of them goes by in silence.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -61,7 +80,7 @@ typedef enum {
     KEEPER_THAW_DONE,
     KEEPER_DISARM,
     KEEPER_DISARMED,
-    KEEPER_REFUSED, /* the request could not be served in this state; `error` says why (errno) */
+    KEEPER_REFUSED,
 } KeeperMessageType;
 
 typedef enum {
@@ -82,8 +101,8 @@ typedef struct {
     uint32_t count;   /* ARM: filesystems to follow; *_DONE: how many succeeded */
     uint32_t rank;    /* FILESYSTEM */
     uint32_t flags;   /* FILESYSTEM */
-    uint32_t cause;   /* THAW_DONE: KeeperCause */
-    uint32_t pending; /* THAW_DONE, FREEZE_DONE: calls still in the kernel */
+    uint32_t cause;   /* THAW_DONE: KeeperCause; REFUSED: KeeperMessageType */
+    uint32_t pending; /* THAW_DONE: not thawed yet, calls in the kernel included */
     int32_t error;    /* errno; 0: success. THAWED: EINVAL means that somebody else thawed it */
     uint32_t reserved;
     int64_t start_us;    /* CLOCK_MONOTONIC */

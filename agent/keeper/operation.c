@@ -61,8 +61,8 @@ static void forget(Server *server)
 
 static int lay_out(Server *server, uint32_t count)
 {
-    server->memory_size = count * (sizeof(HoldEntry) + sizeof(uint32_t)) +
-                          (count + 1) * sizeof(int);
+    server->memory_size =
+        count * (sizeof(HoldEntry) + sizeof(uint32_t)) + (count + 1) * sizeof(int);
     server->memory = memory_new(server->memory_size);
     if (!server->memory)
         return errno;

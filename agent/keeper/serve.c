@@ -152,7 +152,7 @@ static int serve(Server *server, const KeeperMessage *request, int fd)
         return operation_filesystem(server, request, fd);
     if (fd >= 0) {
         (void)close(fd);
-        return EINVAL;
+        return server->hello ? EINVAL : EPROTO;
     }
     if (request->type == KEEPER_HELLO)
         return on_hello(server, request);

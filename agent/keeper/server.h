@@ -3,7 +3,8 @@
  * (what is held). All of it belongs to the main thread; the Hold is shared with the workers under
  * the pool's lock.
  *
- *   NONE ──ARM──► COLLECTING ──all fds──► STARTING ──workers──► ARMED ──DISARM, EOF──► ENDING ──► NONE
+ *   NONE ──ARM──► COLLECTING ──all fds──► STARTING ──workers──► ARMED ──DISARM, EOF──► ENDING ──►
+ * NONE
  *
  * ENDING releases what is held, waits for calls in the kernel and for the workers to end. A service
  * may connect meanwhile and gets its HELLO; its other messages are read when all that is over.
@@ -27,10 +28,10 @@ typedef enum { OP_NONE, OP_COLLECTING, OP_STARTING, OP_ARMED, OP_ENDING } Operat
 typedef struct {
     const KeeperOps *ops;
     int epoll_fd, listen_fd, socket_fd, event_fd, signal_fd, tick_fd, limit_fd; /* -1: none */
-    bool hello;                 /* the service said HELLO */
-    uint32_t socket_events;     /* what epoll watches the socket for */
-    bool blocked;               /* the socket is full */
-    bool stopping;              /* SIGTERM */
+    bool hello;             /* the service said HELLO */
+    uint32_t socket_events; /* what epoll watches the socket for */
+    bool blocked;           /* the socket is full */
+    bool stopping;          /* SIGTERM */
     unsigned silent_ticks;
     int64_t limit_at_us;
     bool limit_extended;

@@ -24,13 +24,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FRAMER_SIZE_MAX   ((size_t)64 << 20) /* the stock agent's: a 48 MiB write in base64 fits */
-#define FRAMER_DEPTH_MAX  1024u              /* the stock agent's nesting limit */
-#define FRAMER_TOKENS_MAX ((size_t)2 << 20)  /* the stock agent's: 64 MiB of "[]," take GiB parsed \
-                                              */
-#define FRAMER_SCALAR_MAX ((size_t)64 << 10) /* a bare word, number or string is never a request   \
-                                              */
-#define FRAMER_RUBBISH_MAX 16u               /* enough to see what is wrong */
+#define FRAMER_SIZE_MAX    ((size_t)64 << 20) /* the stock agent's: a 48 MiB write in base64 fits */
+#define FRAMER_DEPTH_MAX   1024u              /* the stock agent's nesting limit */
+#define FRAMER_TOKENS_MAX  ((size_t)2 << 20)  /* the stock agent's: parsed, each takes memory */
+#define FRAMER_SCALAR_MAX  ((size_t)64 << 10) /* a word, number or string is never a request */
+#define FRAMER_RUBBISH_MAX 16u                /* enough to see what is wrong */
 #define FRAMER_KEEP        ((size_t)64 << 10) /* a larger buffer is freed after its value */
 
 typedef struct Framer Framer;

@@ -176,6 +176,14 @@ void coordinator_ask_again(Coordinator *coordinator, bool cancelled)
 /* Something of the operation before is still there; say what. */
 static void fail_for_straggler(Coordinator *coordinator)
 {
+    const char *reason = NULL;
+
+    if (!coordinator->straggler) {
+        (void)coordinator_ready(coordinator, &reason);
+        operation_fail(coordinator->operation, "agent", "prepare", reason ? reason : "not ready",
+                       0);
+        return;
+    }
     operation_fail(coordinator->operation, operation_straggling(coordinator->straggler), "agent",
                    "still being released", 0);
 }
@@ -254,6 +262,32 @@ static void attach_waiter(Coordinator *coordinator, const FreezeRequest *request
         deadline_source_new(coordinator->reply_deadline, reply_budget_over, coordinator);
 }
 
+static gboolean keeper_did_not_come(gpointer user_data)
+{
+    Coordinator *coordinator = user_data;
+    const char *reason = NULL;
+
+    deadline_source_clear(&coordinator->keeper_timer);
+    if (coordinator->starting && !coordinator_ready(coordinator, &reason))
+        operation_fail(coordinator->operation, "agent", "prepare", reason, 0);
+    return G_SOURCE_REMOVE;
+}
+
+void coordinator_proceed(Coordinator *coordinator)
+{
+    if (!coordinator->starting || !coordinator->operation || coordinator->straggler)
+        return;
+    if (!coordinator_ready(coordinator, NULL)) {
+        if (!coordinator->keeper_timer)
+            coordinator->keeper_timer = deadline_source_new(deadline_in(COORDINATOR_KEEPER_US),
+                                                            keeper_did_not_come, coordinator);
+        return;
+    }
+    coordinator->starting = false;
+    deadline_source_clear(&coordinator->keeper_timer);
+    operation_survey(coordinator->operation);
+}
+
 static void begin_operation(Coordinator *coordinator, const FreezeRequest *request)
 {
     Operation *before = g_steal_pointer(&coordinator->operation);
@@ -270,9 +304,8 @@ static void begin_operation(Coordinator *coordinator, const FreezeRequest *reque
     coordinator->budget_timer =
         deadline_source_new(deadline_in(coordinator->spec.config->quiesce.freeze_budget_us),
                             freeze_budget_over, coordinator);
-    coordinator->starting = coordinator->straggler != NULL;
-    if (!coordinator->starting)
-        operation_survey(coordinator->operation);
+    coordinator->starting = true;
+    coordinator_proceed(coordinator);
 }
 
 static bool same_request(const Operation *operation, const FreezeRequest *request)
@@ -296,12 +329,11 @@ static void refuse(Coordinator *coordinator, AnswerFunc answer, gpointer user_da
 void coordinator_freeze(Coordinator *coordinator, const FreezeRequest *request, AnswerFunc answer,
                         gpointer user_data)
 {
-    const char *reason = NULL;
-    bool idle = coordinator->state == STATE_THAWED || coordinator->state == STATE_LOST;
-
-    if (idle && !coordinator_ready(coordinator, &reason)) {
-        g_autofree char *text = coordinator_error_text("agent", "prepare", reason, 0);
+    if (!coordinator->spec.ledger) {
+        g_autofree char *text =
+            coordinator_error_text("agent", "prepare", coordinator->spec.ledger_error, 0);
         Answer unable = {.kind = ANSWER_ERROR, .text = text};
+
         answer(&unable, user_data);
         return;
     }

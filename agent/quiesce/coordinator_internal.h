@@ -64,13 +64,14 @@ struct Coordinator {
     Deadline reply_deadline;
     int64_t reply_asked_us, reply_budget_us;
     GArray *thaw_waiters; /* Waiter */
-    GSource *reply_timer, *budget_timer, *join_timer, *release_timer, *limit_timer, *window_timer;
+    GSource *reply_timer, *budget_timer, *join_timer, *release_timer, *limit_timer, *window_timer,
+        *keeper_timer;
     bool limit_extended;
     History *history;
     bool verdict; /* pending; text in the ledger */
     LedgerVerdict verdict_data;
     Report *verdict_report; /* of the lost operation, NULL after a restart */
-    bool starting;          /* a straggler has to go before the operation is surveyed */
+    bool starting;          /* a straggler has to go, or the keeper to come, before the survey */
     bool recovering;
     void (*stopped)(gpointer user_data);
     gpointer stopped_data;
@@ -87,6 +88,8 @@ char *coordinator_error_text(const char *name, const char *phase, const char *re
                              unsigned more);
 void coordinator_ask_again(Coordinator *coordinator, bool cancelled);
 void coordinator_roll_back(Coordinator *coordinator);
+/* Surveys the waiting operation if nothing stands in its way any more. */
+void coordinator_proceed(Coordinator *coordinator);
 void coordinator_prepared(Coordinator *coordinator); /* operation.c: both lines are done */
 
 /* finish.c */

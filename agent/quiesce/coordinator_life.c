@@ -10,6 +10,7 @@
 static void keeper_ready(Keeper *keeper, gpointer user_data)
 {
     (void)keeper;
+    coordinator_proceed(user_data);
     coordinator_changed(user_data);
 }
 
@@ -59,7 +60,7 @@ void coordinator_free(Coordinator *coordinator)
 {
     GSource **timers[] = {&coordinator->reply_timer, &coordinator->budget_timer,
                           &coordinator->join_timer,  &coordinator->release_timer,
-                          &coordinator->limit_timer, &coordinator->window_timer};
+                          &coordinator->limit_timer, &coordinator->window_timer,  &coordinator->keeper_timer};
 
     for (unsigned i = 0; i < G_N_ELEMENTS(timers); i++)
         deadline_source_clear(timers[i]);

@@ -53,7 +53,7 @@ FsStage *fs_stage_new(const FsStageSpec *spec, const FsStageEvents *events, gpoi
         if (mount->action == MOUNT_SKIP || mount->hidden) {
             report_fs_reason(entry, FS_SKIPPED, "%s",
                              mount->hidden ? "every mount point is mounted over" : mount->reason);
-            if (mount->hidden)
+            if (mount->hidden && mount->action == MOUNT_FREEZE)
                 report_lower(spec->report, LEVEL_CRASH, "%s: mounted over", mount->mountpoint);
             continue;
         }

@@ -1,9 +1,10 @@
 /*
  * hook: a participant that runs a script, one process a verb. Contract: quiesced-hooks(7).
  *
- * A call is answered when its process ends, or at its deadline; a process that is being killed
- * stays in `process` until it is gone (busy), so that `abort` never meets a `freeze` of the same
- * script. Runs on the main loop; the one file it writes is on tmpfs.
+ * A call is answered when its process ends, or at its deadline. A process that is being killed
+ * stays among `corpses` until it is gone (busy): the owner waits for that, so that `abort` does not
+ * meet a `freeze` of the same script; it may call all the same when the corpse does not go (D
+ * state). Runs on the main loop; the one file it writes is on tmpfs.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -26,8 +27,9 @@ typedef struct {
     Hook *hook;
     char *runtime_dir;
     bool report_output;
-    Process *process; /* of the call that runs, or being killed after it was answered */
-    bool running;     /* a call is not answered yet */
+    Process *process;   /* of the call that runs */
+    GPtrArray *corpses; /* Process *: being killed, their calls were answered */
+    bool running;       /* a call is not answered yet */
     Verb verb;
     Deadline deadline;
     char **envp;
@@ -154,13 +156,12 @@ static void process_done(Process *process, const ProcessResult *result, gpointer
 {
     HookParticipant *self = user_data;
     StepOutcome outcome = outcome_of(self, result);
-    bool being_killed = result->end == PROCESS_TIMED_OUT || result->end == PROCESS_CANCELLED;
 
-    if (!being_killed) {
-        /* It is reaped: not busy any more when the owner hears of it. */
-        process_abandon(process);
-        self->process = NULL;
-    }
+    self->process = NULL;
+    if (result->end == PROCESS_TIMED_OUT || result->end == PROCESS_CANCELLED)
+        g_ptr_array_add(self->corpses, process);
+    else
+        process_abandon(process); /* is reaped: not busy any more when the owner hears of it */
     /* The stock dispatcher is a shell, and a shell runs a script without "#!" by itself. */
     if (result->end == PROCESS_FAILED && result->code == ENOEXEC &&
         self->hook->kind == HOOK_STOCK) {
@@ -170,14 +171,13 @@ static void process_done(Process *process, const ProcessResult *result, gpointer
     answer(self, &outcome);
 }
 
-/* Only for a process that was killed after its call was answered. */
+/* Only for corpses; the others were abandoned. */
 static void process_gone(Process *process, gpointer user_data)
 {
     HookParticipant *self = user_data;
 
-    (void)process;
-    self->process = NULL;
-    if (self->participant.settled)
+    g_ptr_array_remove_fast(self->corpses, process);
+    if (self->corpses->len == 0 && self->participant.settled)
         self->participant.settled(&self->participant, self->participant.settled_data);
 }
 
@@ -256,12 +256,12 @@ static void add_variable(GPtrArray *variables, const char *format, ...)
     va_end(args);
 }
 
-/* False with errno when the list of mount points could not be written. */
-static bool make_environment(HookParticipant *self, const VerbContext *context)
+/* errno of writing the list of mount points, 0: fine. */
+static int make_environment(HookParticipant *self, const VerbContext *context)
 {
     GPtrArray *variables = g_ptr_array_new();
     GString *list = join_mountpoints(context->mountpoints);
-    bool fine = true;
+    int error = 0;
 
     add_variable(variables, HOOK_PATH);
     add_variable(variables, HOOK_LANG);
@@ -274,22 +274,23 @@ static bool make_environment(HookParticipant *self, const VerbContext *context)
     if (list->len <= HOOK_MOUNTPOINTS_ENV_MAX) {
         add_variable(variables, "QUIESCE_MOUNTPOINTS=%s", list->str);
     } else {
-        fine = write_list_file(self, list);
+        error = write_list_file(self, list) ? 0 : errno;
         add_variable(variables, "QUIESCE_MOUNTPOINTS_FILE=%s",
                      self->list_file ? self->list_file : "");
     }
     g_ptr_array_add(variables, NULL);
     self->envp = (char **)g_ptr_array_free(variables, FALSE);
     g_string_free(list, TRUE);
-    return fine;
+    return error;
 }
 
 static void hook_call(Participant *participant, Verb verb, const VerbContext *context,
                       Deadline deadline, ParticipantAnswered answered, gpointer user_data)
 {
     HookParticipant *self = (HookParticipant *)participant;
+    int error;
 
-    g_return_if_fail(!self->running && !self->process);
+    g_return_if_fail(!self->running);
     self->running = true;
     self->verb = verb;
     self->deadline = deadline;
@@ -303,9 +304,10 @@ static void hook_call(Participant *participant, Verb verb, const VerbContext *co
         answer_without_process(self, STEP_SKIPPED, "stock scripts know freeze and thaw only");
         return;
     }
-    if (!make_environment(self, context)) {
+    error = make_environment(self, context);
+    if (error != 0) {
         g_autofree char *reason = g_strdup_printf("cannot write the list of mount points to %s: %s",
-                                                  self->runtime_dir, g_strerror(errno));
+                                                  self->runtime_dir, g_strerror(error));
         answer_without_process(self, STEP_FAILED, reason);
         return;
     }
@@ -316,7 +318,7 @@ static void hook_cancel(Participant *participant)
 {
     HookParticipant *self = (HookParticipant *)participant;
 
-    if (self->running && self->process)
+    if (self->process)
         process_cancel(self->process);
 }
 
@@ -324,7 +326,7 @@ static bool hook_busy(const Participant *participant)
 {
     const HookParticipant *self = (const HookParticipant *)participant;
 
-    return self->process && !self->running;
+    return self->corpses->len > 0;
 }
 
 static void hook_participant_free(Participant *participant)
@@ -333,6 +335,9 @@ static void hook_participant_free(Participant *participant)
 
     if (self->process)
         process_abandon(self->process);
+    for (unsigned i = 0; i < self->corpses->len; i++)
+        process_abandon(g_ptr_array_index(self->corpses, i));
+    g_ptr_array_free(self->corpses, TRUE);
     end_call(self);
     hook_free(self->hook);
     g_free(self->runtime_dir);
@@ -350,6 +355,7 @@ Participant *hook_participant_new(const Hook *hook, const HookOptions *options)
     HookParticipant *self = g_new0(HookParticipant, 1);
 
     self->hook = hook_copy(hook);
+    self->corpses = g_ptr_array_new();
     self->runtime_dir = g_strdup(options->runtime_dir);
     self->report_output = options->report_output;
     self->participant = (Participant){

@@ -59,7 +59,8 @@ typedef void (*ParticipantAnswered)(Participant *participant, const StepOutcome 
 
 typedef struct {
     /* Calls `verb`; `answered` exactly once from the main loop, at the deadline at the latest,
-     * never from within call(). Only one call at a time, and not while busy(). */
+     * never from within call(). Only one call at a time; while busy() only if what is left of
+     * the earlier one does not go (D state). */
     void (*call)(Participant *participant, Verb verb, const VerbContext *context, Deadline deadline,
                  ParticipantAnswered answered, gpointer user_data);
     void (*cancel)(Participant *participant); /* the running call is answered STEP_CANCELLED */

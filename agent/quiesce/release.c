@@ -133,10 +133,7 @@ static void operation_gone(Operation *operation)
     if (coordinator->operation == operation)
         coordinator->operation = NULL;
     operation_free(operation);
-    if (coordinator->starting && coordinator->operation) {
-        coordinator->starting = false;
-        operation_survey(coordinator->operation);
-    }
+    coordinator_proceed(coordinator);
     coordinator_changed(coordinator);
 }
 
@@ -236,6 +233,7 @@ void operation_release(Operation *operation, bool abort)
     deadline_source_clear(&coordinator->reply_timer); /* the release timer answers in time */
     if (operation == coordinator->operation)
         coordinator->starting = false;
+    deadline_source_clear(&coordinator->keeper_timer);
     if (abort && coordinator->waiter.func)
         deadline = deadline_earlier(deadline, coordinator->reply_deadline);
     deadline_source_clear(&coordinator->release_timer);

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define READS_MAX 64u /* messages per dispatch, then it is the others' turn */
+#define READS_MAX 64u                 /* messages per dispatch, then it is the others' turn */
 #define LIVED_US  (10 * USEC_PER_SEC) /* after less than this its end counts as a failed start */
 
 typedef struct {
@@ -85,9 +85,8 @@ static void drop(Keeper *keeper, const char *reason)
 
     unlink_keeper(keeper);
     keeper_set_reason(keeper, "%s", text);
-    keeper->failures = was_ready && deadline_now() - keeper->ready_us > LIVED_US
-                           ? 0
-                           : keeper->failures + 1;
+    keeper->failures =
+        was_ready && deadline_now() - keeper->ready_us > LIVED_US ? 0 : keeper->failures + 1;
     keeper_ref(keeper);
     if (was_ready)
         keeper->events->lost(keeper, text, keeper->user_data);

@@ -3,9 +3,9 @@
  *
  * Connects to the keeper's socket, or starts the keeper program with a socket pair when there is no
  * socket (no systemd). Messages are queued and sent without waiting; heartbeats go out by a timer
- * while armed, and a keeper that leaves KEEPER_TICKS_MAX of them unanswered counts as dead. When the
- * keeper dies while something may be frozen, `lost` is called at once; the
- * owner then thaws by its own fds (keeper_rescue()).
+ * while armed, and a keeper that leaves KEEPER_TICKS_MAX of them unanswered counts as dead. When
+ * the keeper dies while something may be frozen, `lost` is called at once; the owner then thaws by
+ * its own fds (keeper_rescue()).
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */

@@ -184,8 +184,8 @@ static int spawn(Spawn *job)
     sigemptyset(&none);
     sigfillset(&all);
     posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
-                                              POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setflags(&attributes,
+                             POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
     posix_spawn_file_actions_init(&actions);
@@ -283,8 +283,9 @@ static void attempt(Keeper *keeper)
         start_program(keeper);
         return;
     }
-    keeper_set_reason(keeper, "cannot connect to the keeper at %s: %s; is quiesced-keeper.socket "
-                              "started?",
+    keeper_set_reason(keeper,
+                      "cannot connect to the keeper at %s: %s; is quiesced-keeper.socket "
+                      "started?",
                       keeper->socket_path ? keeper->socket_path : "(no path)", g_strerror(-fd));
     if (fd != -ENOENT && fd != -ECONNREFUSED && !keeper->retry_timer) {
         keeper->failures++;

@@ -1,8 +1,8 @@
 /*
  * keeper_internal: what keeper.c (messages) and keeper_connect.c (getting a connection) share.
  *
- * References: one of the owner's until keeper_free(), one for the time of a dispatch, one of a spawn
- * under way. Whoever calls an event looks at `freed` and `link` afterwards; `link` counts
+ * References: one of the owner's until keeper_free(), one for the time of a dispatch, one of a
+ * spawn under way. Whoever calls an event looks at `freed` and `link` afterwards; `link` counts
  * connections, so that nobody reads on from one that ended.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -20,13 +20,13 @@ struct Keeper {
 
     int fd; /* -1: not connected */
     unsigned link;
-    bool ready;     /* HELLO was exchanged */
+    bool ready; /* HELLO was exchanged */
     int64_t ready_us;
-    bool arm_sent;  /* ARM was, DISARM was not */
+    bool arm_sent;       /* ARM was, DISARM was not */
     unsigned unanswered; /* BEATs in a row without any message */
-    char *reason;   /* why not ready */
-    char *doom;     /* why the main loop will drop the connection */
-    GQueue queue;   /* of KeeperPacket */
+    char *reason;        /* why not ready */
+    char *doom;          /* why the main loop will drop the connection */
+    GQueue queue;        /* of KeeperPacket */
     GSource *read_source, *write_source, *beat_source, *doom_source;
 
     bool wanted; /* keeper_connect() was called */

@@ -6,8 +6,8 @@
  * of its own with the filesystems and the event fd in it: stuck in D, with the service killed, it
  * keeps neither the service's sockets nor its locks.
  *
- * The main loop's part lives until the last thread ended, or for good when one never does; so do the
- * duplicated fds, which a thread that has just begun still copies.
+ * The main loop's part lives until the last thread ended, or for good when one never does; so do
+ * the duplicated fds, which a thread that has just begun still copies.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */

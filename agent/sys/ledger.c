@@ -25,7 +25,7 @@
 #define SIZE_OF(n_filesystems, n_participants)                                                     \
     (sizeof(KeeperLedgerHeader) + (n_filesystems) * sizeof(KeeperLedgerFilesystem) +               \
      (n_participants) * sizeof(KeeperLedgerParticipant))
-#define SIZE_MAX_ SIZE_OF((size_t)KEEPER_FILESYSTEMS_MAX, (size_t)KEEPER_PARTICIPANTS_MAX)
+#define SIZE_MAX_  SIZE_OF((size_t)KEEPER_FILESYSTEMS_MAX, (size_t)KEEPER_PARTICIPANTS_MAX)
 #define OPEN_TRIES 3u /* the file was set aside by another while it was being opened */
 
 struct Ledger {
@@ -40,8 +40,7 @@ static KeeperLedgerFilesystem *filesystem_at(const Ledger *ledger, unsigned inde
 
 static KeeperLedgerParticipant *participant_at(const Ledger *ledger, unsigned index)
 {
-    return (KeeperLedgerParticipant *)(void *)filesystem_at(ledger,
-                                                            ledger->header->n_filesystems) +
+    return (KeeperLedgerParticipant *)(void *)filesystem_at(ledger, ledger->header->n_filesystems) +
            index;
 }
 
@@ -113,8 +112,8 @@ static bool is_valid(int fd)
     return header.magic == KEEPER_LEDGER_MAGIC && header.version == KEEPER_VERSION &&
            header.n_filesystems <= KEEPER_FILESYSTEMS_MAX &&
            header.n_participants <= KEEPER_PARTICIPANTS_MAX &&
-           status.st_size >= (off_t)SIZE_OF((size_t)header.n_filesystems,
-                                            (size_t)header.n_participants);
+           status.st_size >=
+               (off_t)SIZE_OF((size_t)header.n_filesystems, (size_t)header.n_participants);
 }
 
 static bool set_aside(const char *path, GError **error)

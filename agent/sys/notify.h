@@ -2,7 +2,8 @@
  * notify: tells systemd what the service does (sd_notify), without ever waiting for PID 1.
  *
  * PID 1 can sit in D state while / is frozen; its notify socket then fills up. The socket here is
- * non-blocking, a message that does not fit is dropped (they are all repeatable state).
+ * non-blocking. READY=1, STOPPING=1 and the newest status are tried again a second later when they
+ * did not fit; a WATCHDOG=1 is dropped, the next one follows. Every function takes NULL.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */

@@ -27,6 +27,10 @@ bool offload_thread_end(OffloadThread *thread);
 bool offload_thread_leave(OffloadThread *thread);
 void offload_thread_unref(OffloadThread *thread);
 
+/* close(), which race detectors take for one of a race between two threads that mean different fds
+ * by the same number, as they know nothing of fd tables. Also used on the main loop's ends. */
+void offload_close(int fd);
+
 /* The open itself, in the thread: an fd or -errno. */
 typedef int (*OffloadPathFunc)(const char *path, int mount_id);
 int offload_open_path(const char *path, int mount_id);

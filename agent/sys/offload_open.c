@@ -152,7 +152,7 @@ static void worker_run(OffloadThread *thread, int socket, int error_number, gpoi
             (void)send_reply(socket, &reply, -1);
         }
         if (fd >= 0)
-            (void)close(fd);
+            offload_close(fd);
         job_unref(job);
     }
     if (offload_thread_end(thread))
@@ -218,7 +218,7 @@ static GArray *take_replies(Worker *worker, bool stuck)
 {
     GArray *replies = g_array_new(FALSE, FALSE, sizeof(Reply));
     bool ends = false;
-    Reply reply;
+    Reply reply = {0};
 
     while ((stuck || replies->len < REPLIES_MAX) && !ends &&
            receive_reply(offload_thread_fd(worker->thread), &reply)) {
@@ -244,7 +244,7 @@ static void open_done(OffloadOpen *request, int fd, int error_number)
     if (opened)
         opened(fd, error_number, user_data);
     else if (fd >= 0)
-        (void)close(fd);
+        offload_close(fd);
 }
 
 static void deliver(GArray *replies)
@@ -256,7 +256,7 @@ static void deliver(GArray *replies)
         if (request)
             open_done(request, reply->fd, reply->error_number);
         else if (reply->fd >= 0)
-            (void)close(reply->fd);
+            offload_close(reply->fd);
     }
     g_array_unref(replies);
 }

@@ -23,7 +23,9 @@ static int look_up(const char *path)
     };
     int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
 
-    return fd < 0 ? -errno : fd;
+    if (fd < 0)
+        return -errno;
+    return fd;
 }
 
 static int check(int place, int mount_id, mode_t *ret_mode)
@@ -53,7 +55,9 @@ static int open_place(int place, mode_t mode)
     fd = openat(from, name, flags | O_NOATIME);
     if (fd < 0 && errno == EPERM) /* not the owner; only tests run like that */
         fd = openat(from, name, flags);
-    return fd < 0 ? -errno : fd;
+    if (fd < 0)
+        return -errno;
+    return fd;
 }
 
 int offload_open_path(const char *path, int mount_id)
@@ -67,6 +71,6 @@ int offload_open_path(const char *path, int mount_id)
     result = check(place, mount_id, &mode);
     if (result == 0)
         result = open_place(place, mode);
-    (void)close(place);
+    offload_close(place);
     return result;
 }

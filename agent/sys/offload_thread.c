@@ -19,7 +19,7 @@
 struct OffloadThread {
     pthread_mutex_t lock;
     unsigned refs;
-    int main_fd, thread_fd; /* -1: closed in the agent's table */
+    int main_fd, thread_fd;
     bool copied, left, ended;
     char name[16];
     OffloadThreadBody body;
@@ -68,6 +68,11 @@ bool offload_thread_end(OffloadThread *thread)
     return !left;
 }
 
+void offload_close(int fd)
+{
+    (void)close_range((unsigned)fd, (unsigned)fd, 0);
+}
+
 bool offload_thread_leave(OffloadThread *thread)
 {
     bool ended = false;
@@ -75,15 +80,12 @@ bool offload_thread_leave(OffloadThread *thread)
     (void)pthread_mutex_lock(&thread->lock);
     thread->left = true;
     ended = thread->ended;
-    if (thread->copied && thread->thread_fd >= 0) {
-        (void)close(thread->thread_fd);
-        thread->thread_fd = -1;
-    }
+    if (thread->copied)
+        offload_close(thread->thread_fd);
     if (!ended)
         __atomic_fetch_add(&abandoned, 1, __ATOMIC_SEQ_CST);
     (void)pthread_mutex_unlock(&thread->lock);
-    (void)close(thread->main_fd);
-    thread->main_fd = -1;
+    offload_close(thread->main_fd);
     return ended;
 }
 
@@ -127,7 +129,7 @@ static void *thread_main(void *argument)
     error_number = detach_table(thread, &fd);
     thread->body(thread, error_number == ECANCELED ? -1 : fd, error_number, thread->data);
     if (error_number)
-        (void)close(fd); /* in the agent's table, where nobody else does */
+        offload_close(fd); /* in the agent's table, where nobody else does */
     offload_thread_unref(thread);
     return NULL;
 }

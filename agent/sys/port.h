@@ -26,9 +26,10 @@
 
 #define PORT_PEERS_MAX 16u                /* clients at once on a listening channel */
 #define PORT_QUEUE_MAX ((size_t)64 << 20) /* bytes queued for one peer; a 48 MiB file read fits */
-#define PORT_READ_SIZE ((size_t)64 << 10) /* bytes per read; a dispatch reads four times at most   \
-                                           */
-#define PORT_FINISH_SECONDS 30u           /* a finished peer that takes nothing for so long goes */
+#define PORT_READ_SIZE                                                                             \
+    ((size_t)64 << 10)          /* bytes per read; a dispatch reads four times at most             \
+                                 */
+#define PORT_FINISH_SECONDS 30u /* a finished peer that takes nothing for so long goes */
 
 typedef enum {
     PORT_VIRTIO_SERIAL,

@@ -81,7 +81,8 @@ void port_reap_later(Port *port);
 void port_emit_state(Port *port, bool open, const GError *error);
 
 /* port_peer.c */
-PortPeer *port_peer_open(Port *port, int fd); /* and calls peer_opened; `fd`: see PortPeer */
+/* Calls peer_opened; returns a reference, as that may have closed it. `fd`: see PortPeer. */
+PortPeer *port_peer_open(Port *port, int fd) G_GNUC_WARN_UNUSED_RESULT;
 PortPeer *port_peer_ref(PortPeer *peer);
 void port_peer_unref(PortPeer *peer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PortPeer, port_peer_unref)
@@ -114,4 +115,5 @@ bool port_listen_open(Port *port, GError **error);
 void port_listen_close(Port *port);
 void port_listen_ready(Port *port);
 void port_listen_resume(Port *port); /* a peer left */
+bool port_vsock_trusts(unsigned cid, unsigned port);
 void port_socket_ready(PortPeer *peer, uint32_t events);

@@ -250,13 +250,11 @@ static gboolean listen_rested(gpointer user_data)
     return G_SOURCE_REMOVE;
 }
 
-static bool may_connect(const Port *port, const struct sockaddr_vm *from)
+bool port_vsock_trusts(unsigned cid, unsigned port)
 {
-    if (port->method != PORT_VSOCK_LISTEN)
+    if (cid == VMADDR_CID_HOST || cid == VMADDR_CID_HYPERVISOR)
         return true;
-    if (from->svm_cid == VMADDR_CID_HOST || from->svm_cid == VMADDR_CID_HYPERVISOR)
-        return true;
-    return from->svm_cid == VMADDR_CID_LOCAL && from->svm_port <= VSOCK_PRIVILEGED_MAX;
+    return cid == VMADDR_CID_LOCAL && port <= VSOCK_PRIVILEGED_MAX;
 }
 
 void port_listen_ready(Port *port)
@@ -277,13 +275,14 @@ void port_listen_ready(Port *port)
         }
         return; /* the others concern one client, which is gone */
     }
-    if (!may_connect(port, &from.vsock)) {
+    if (port->method == PORT_VSOCK_LISTEN &&
+        !port_vsock_trusts(from.vsock.svm_cid, from.vsock.svm_port)) {
         close(fd);
         return;
     }
     if (port->peers->len + 1 == PORT_PEERS_MAX)
         listen_pause(port);
-    peer = port_peer_ref(port_peer_open(port, fd));
+    peer = port_peer_open(port, fd);
     if (!peer->closed && port_arm(port, fd, peer, PORT_EDGES) != 0)
         port_peer_close(peer, "cannot be watched");
 }

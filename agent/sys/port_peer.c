@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CHUNK_SIZE ((size_t)4096 - sizeof(PortChunk))
+#define CHUNK_SIZE ((size_t)4080 - sizeof(PortChunk)) /* with malloc's own share one page */
 #define TRIM_SIZE                                                                                  \
     ((size_t)1 << 20) /* a queue that was longer gives its memory back to the system */
 
@@ -47,7 +47,7 @@ PortPeer *port_peer_open(Port *port, int fd)
     peer->refs = 1;
     peer->port = port;
     peer->fd = fd;
-    g_ptr_array_add(port->peers, peer);
+    g_ptr_array_add(port->peers, port_peer_ref(peer));
     if (port->events->peer_opened && !port->freed)
         port->events->peer_opened(port, peer, port->user_data);
     return peer;

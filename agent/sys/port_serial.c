@@ -22,7 +22,7 @@
 /* inotify gave out (its limits are the system's): looking again is all that is left. */
 #define BLIND_RETRY_MS 10000u
 
-static const unsigned BUSY_RETRIES_MS[] = {5, 20, 100, 500, 2000};
+static const unsigned BUSY_RETRIES_MS[] = {5, 20, 100, 500};
 
 static void serial_try(Port *port);
 
@@ -294,20 +294,28 @@ static void serial_host_away(Port *port)
 
 static void serial_deliver(Port *port, const uint8_t *bytes, size_t count, bool away)
 {
-    g_autoptr(PortPeer) peer = serial_peer(port);
+    PortPeer *peer = serial_peer(port);
     unsigned generation = port->generation;
 
     port->moved = true;
+    if (peer && peer->doom) {
+        /* Dropped, but the main loop did not come to it yet: this is the next one's. */
+        port_peer_close(peer, peer->doom);
+        if (port->generation != generation)
+            return;
+        peer = serial_peer(port);
+    }
     if (peer) {
         port_peer_ref(peer);
     } else {
         port->await_data = false;
-        peer = port_peer_ref(port_peer_open(port, port->fd));
+        peer = port_peer_open(port, port->fd);
         if (away && !peer->closed && port->generation == generation)
             port->settle_timer = port_after(port, SETTLE_MS, serial_settled, NULL);
     }
     if (!peer->doom)
         port_peer_deliver(peer, bytes, count);
+    port_peer_unref(peer);
 }
 
 /* Reads what there is. Returns what the last read said, 1 when the device is not ours any more. */
@@ -347,7 +355,7 @@ void port_serial_ready(Port *port, uint32_t events)
     if (!away) {
         port_source_clear(&port->settle_timer);
         if (!serial_peer(port) && !port->await_data)
-            port_peer_open(port, port->fd);
+            port_peer_unref(port_peer_open(port, port->fd));
         if (port->generation != generation)
             return;
     }

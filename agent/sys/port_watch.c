@@ -16,9 +16,8 @@
 #define LINKS_MAX 40u /* as many as the kernel follows */
 #define WALKS_MAX 4u  /* a directory that is removed while we come to it: look again */
 
-#define NAME_EVENTS                                                                                \
-    (IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF |            \
-     IN_MOVE_SELF)
+/* That the directory itself was removed comes as IN_IGNORED, asked for or not. */
+#define NAME_EVENTS (IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | IN_MOVE_SELF)
 
 typedef struct {
     int id;
@@ -41,13 +40,15 @@ static void watched_name_clear(gpointer item)
 
 static int watch_add(PortWatch *watch, const char *directory, const char *name, uint32_t events)
 {
-    WatchedName item;
+    int id = inotify_add_watch(watch->fd, directory, events);
+    WatchedName *item;
 
-    item.id = inotify_add_watch(watch->fd, directory, events);
-    if (item.id < 0)
+    if (id < 0)
         return errno;
-    item.name = g_strdup(name);
-    g_array_append_val(watch->names, item);
+    g_array_set_size(watch->names, watch->names->len + 1);
+    item = &g_array_index(watch->names, WatchedName, watch->names->len - 1);
+    item->id = id;
+    item->name = g_strdup(name);
     return 0;
 }
 

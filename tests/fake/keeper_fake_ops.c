@@ -45,8 +45,14 @@ static const struct {
     const char *name;
     int value;
 } ERRORS[] = {
-    {"EIO", EIO},           {"EBUSY", EBUSY},   {"EINVAL", EINVAL}, {"EOPNOTSUPP", EOPNOTSUPP},
-    {"EPERM", EPERM},       {"ENOSPC", ENOSPC}, {"EROFS", EROFS},   {"ENOTTY", ENOTTY},
+    {"EIO", EIO},
+    {"EBUSY", EBUSY},
+    {"EINVAL", EINVAL},
+    {"EOPNOTSUPP", EOPNOTSUPP},
+    {"EPERM", EPERM},
+    {"ENOSPC", ENOSPC},
+    {"EROFS", EROFS},
+    {"ENOTTY", ENOTTY},
     {"ETIMEDOUT", ETIMEDOUT},
 };
 
@@ -160,8 +166,8 @@ static void record(int fd, const char *verb, int64_t start_us, int result)
     const char *name = error_name(result);
 
     snprintf(number, sizeof number, "%d", result);
-    snprintf(line, sizeof line, "%s %lld %lld %s\n", verb, (long long)start_us,
-             (long long)now_us(), name ? name : number);
+    snprintf(line, sizeof line, "%s %lld %lld %s\n", verb, (long long)start_us, (long long)now_us(),
+             name ? name : number);
     append(fd, ".calls", line);
 }
 

@@ -7,9 +7,11 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include <dirent.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define INPUT_MAX ((size_t)1 << 20) /* inputs are small; a large one is a mistake */
 
@@ -20,28 +22,27 @@ static int is_input(const struct dirent *entry)
     return entry->d_name[0] != '.';
 }
 
-/* Frees nothing on failure: the program ends then. */
+/* NULL: cannot be read, or is too large. The result has the exact size, so that a sanitizer sees
+ * reads past its end. */
 static uint8_t *read_input(const char *directory, const char *name, size_t *ret_size)
 {
+    static uint8_t buffer[INPUT_MAX];
     char path[4096];
     const int length = snprintf(path, sizeof path, "%s/%s", directory, name);
-    FILE *file = length > 0 && (size_t)length < sizeof path ? fopen(path, "rbe") : NULL;
-    uint8_t *bytes = malloc(INPUT_MAX);
 
-    if (file == NULL || bytes == NULL) {
-        printf("Bail out! cannot read %s/%s\n", directory, name);
-        exit(1);
-    }
-    *ret_size = fread(bytes, 1, INPUT_MAX, file);
-    if (ferror(file) || *ret_size == INPUT_MAX) {
-        printf("Bail out! %s is unreadable or too large\n", path);
-        exit(1);
-    }
+    if (length < 0 || (size_t)length >= sizeof path)
+        return NULL;
+    FILE *file = fopen(path, "rbe");
+    if (file == NULL)
+        return NULL;
+    const size_t size = fread(buffer, 1, sizeof buffer, file);
+    const bool whole = !ferror(file) && size < sizeof buffer;
     fclose(file);
-
-    /* Of the exact size, so that a sanitizer sees reads past the end. */
-    uint8_t *exact = realloc(bytes, *ret_size > 0 ? *ret_size : 1);
-    return exact != NULL ? exact : bytes;
+    uint8_t *bytes = whole ? malloc(size > 0 ? size : 1) : NULL;
+    if (bytes != NULL)
+        memcpy(bytes, buffer, size);
+    *ret_size = size;
+    return bytes;
 }
 
 int main(int argc, char **argv)
@@ -61,6 +62,10 @@ int main(int argc, char **argv)
     for (int i = 0; i < count; i++) {
         size_t size = 0;
         uint8_t *bytes = read_input(argv[1], entries[i]->d_name, &size);
+        if (bytes == NULL) {
+            printf("Bail out! cannot read %s, or it is too large\n", entries[i]->d_name);
+            return 1;
+        }
         LLVMFuzzerTestOneInput(bytes, size);
         printf("ok %d - %s\n", i + 1, entries[i]->d_name);
         free(bytes);

@@ -59,8 +59,7 @@ static void begin(Ledger *ledger, const char *operation)
 {
     g_autoptr(GError) error = NULL;
 
-    g_assert_true(
-        ledger_begin(ledger, operation, FILESYSTEMS, 2, PARTICIPANTS, 2, &error));
+    g_assert_true(ledger_begin(ledger, operation, FILESYSTEMS, 2, PARTICIPANTS, 2, &error));
     g_assert_no_error(error);
 }
 

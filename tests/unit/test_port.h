@@ -7,7 +7,6 @@
 
 #include "sys/port.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
@@ -146,13 +145,13 @@ static inline unsigned pump_for(unsigned milliseconds)
 
 static inline unsigned count_fds(void)
 {
-    DIR *directory = opendir("/proc/self/fd");
+    GDir *directory = g_dir_open("/proc/self/fd", 0, NULL);
     unsigned count = 0;
 
     g_assert_nonnull(directory);
-    while (readdir(directory))
+    while (g_dir_read_name(directory))
         count++;
-    closedir(directory);
+    g_dir_close(directory);
     return count;
 }
 

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "sys/port_internal.h"
 #include "test_port.h"
 
 #include <glib/gstdio.h>
@@ -195,24 +196,29 @@ static void check_memory_below(size_t limit)
 }
 
 /* Sends pieces of `size` until the queue overflows; returns what it held at most. */
-static size_t fill_until_overflow(PortPeer *peer, size_t size)
+static size_t fill_until_overflow(PortPeer *peer, size_t size, void **ret_lasting)
 {
     g_autofree char *piece = g_malloc0(size);
     size_t most = 0;
 
-    while (port_peer_send(peer, piece, size))
+    while (port_peer_send(peer, piece, size)) {
         most = MAX(most, port_peer_queued(peer));
+        /* Something that stays above the queue on the heap must not keep it there. */
+        if (!*ret_lasting && most > PORT_QUEUE_MAX / 2)
+            *ret_lasting = g_malloc(100000);
+    }
     return most;
 }
 
 static void check_overflow(Fixture *fixture, size_t size)
 {
+    g_autofree void *lasting = NULL;
     size_t before, most;
     int fd = client(fixture->path), other = client(fixture->path);
 
     PUMP_UNTIL(fixture->recorder->opened == 2);
     before = anonymous_memory();
-    most = fill_until_overflow(fixture->recorder->peer, size);
+    most = fill_until_overflow(fixture->recorder->peer, size, &lasting);
     g_assert_cmpuint(most, <=, PORT_QUEUE_MAX);
     g_assert_cmpuint(most, >, PORT_QUEUE_MAX - size);
     g_assert_cmpuint(fixture->recorder->closed, ==, 0); /* not from within send */
@@ -294,6 +300,25 @@ static void test_blocked_writes_do_not_spin(Fixture *fixture, gconstpointer unus
     g_assert_true(port_peer_send(fixture->recorder->peer, bytes, 4 * MIB));
     pump_for(20);
     g_assert_cmpuint(pump_for(200), <=, IDLE_WAKEUPS);
+    close(fd);
+}
+
+/* A long write is cut in turns; the rest goes without the reader's help. */
+static void test_long_write_goes_on(Fixture *fixture, gconstpointer unused)
+{
+    g_autofree char *bytes = g_malloc0(4 * MIB);
+    int fd = client(fixture->path), room = 16 * (int)MIB;
+
+    (void)unused;
+    PUMP_UNTIL(fixture->recorder->opened == 1);
+    if (setsockopt(fixture->recorder->peer->fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)) !=
+        0) {
+        g_test_skip("only root may enlarge the socket's buffer enough");
+    } else {
+        g_assert_true(port_peer_send(fixture->recorder->peer, bytes, 4 * MIB));
+        g_assert_cmpuint(port_peer_queued(fixture->recorder->peer), ==, 3 * MIB);
+        PUMP_UNTIL(port_peer_queued(fixture->recorder->peer) == 0);
+    }
     close(fd);
 }
 
@@ -609,8 +634,19 @@ static void check_not_a_listener(int fd)
     g_assert_cmpint(fcntl(fd, F_GETFD), ==, -1);
 }
 
+static int packet_listener(void)
+{
+    struct sockaddr_un unnamed = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&unnamed, sizeof(sa_family_t)), ==, 0);
+    g_assert_cmpint(listen(fd, 1), ==, 0);
+    return fd;
+}
+
 static void test_handed_over_others(void)
 {
+    check_not_a_listener(packet_listener());
     check_not_a_listener(open("/dev/null", O_RDONLY));
     check_not_a_listener(socket(AF_UNIX, SOCK_STREAM, 0)); /* does not listen */
     check_not_a_listener(socket(AF_UNIX, SOCK_DGRAM, 0));
@@ -721,6 +757,16 @@ static void test_vsock(void)
     g_assert_nonnull(strstr(error->message, path));
 }
 
+static void test_vsock_trust(void)
+{
+    g_assert_true(port_vsock_trusts(VMADDR_CID_HOST, 4000000000u));
+    g_assert_true(port_vsock_trusts(VMADDR_CID_HYPERVISOR, 5000));
+    g_assert_true(port_vsock_trusts(VMADDR_CID_LOCAL, 1023));
+    g_assert_false(port_vsock_trusts(VMADDR_CID_LOCAL, 1024));
+    g_assert_false(port_vsock_trusts(3, 1023)); /* root of another VM */
+    g_assert_false(port_vsock_trusts(VMADDR_CID_ANY, 1));
+}
+
 /* Any user of this machine could connect to the loopback. */
 static void test_vsock_refuses_local_users(void)
 {
@@ -761,6 +807,7 @@ int main(int argc, char **argv)
     ADD("small_replies_cost_what_they_count", setup, test_small_replies_cost_little);
     ADD("large_reply_arrives_whole", setup, test_large_reply_arrives);
     ADD("blocked_writes_do_not_spin", setup, test_blocked_writes_do_not_spin);
+    ADD("long_write_goes_on", setup, test_long_write_goes_on);
     ADD("half_close_gets_its_reply", setup, test_half_close_gets_reply);
     ADD("half_closed_waits_without_spinning", setup, test_half_closed_waits_without_spinning);
     ADD("finish_flushes", setup, test_finish_flushes);
@@ -779,6 +826,7 @@ int main(int argc, char **argv)
     g_test_add_func("/port/listen/handed_over_listener", test_handed_over_listener);
     g_test_add_func("/port/listen/handed_over_others_refused", test_handed_over_others);
     g_test_add_func("/port/listen/vsock", test_vsock);
+    g_test_add_func("/port/listen/vsock_trust", test_vsock_trust);
     g_test_add_func("/port/listen/vsock_refuses_local_users", test_vsock_refuses_local_users);
     g_test_add_func("/port/bad_paths", test_bad_paths);
     g_test_add_func("/port/method_names", test_method_names);

@@ -66,7 +66,7 @@ class Machine:
 
     def frozen(self, mountpoint: str) -> bool:
         """Whether a write there hangs now."""
-        return self.vm._ask({"run": f"timeout -s KILL 2 sh -c 'echo x >{mountpoint}/probe' & "
+        return self.vm._ask({"run": f"timeout -s KILL 2 sh -c 'echo x >{mountpoint}/probe' >/dev/null 2>&1 & "
                                     "pid=$!; sleep 1; kill -0 $pid 2>/dev/null",
                              "timeout": 10}, 15)["rc"] == 0
 

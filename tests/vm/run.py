@@ -22,10 +22,10 @@ def main() -> int:
     groups = [(group.GROUP, group.CASES, group.machine)
               for group in (test_freeze, test_faults, test_libvirt)]
     plan = [(name, [case for case in cases
-                    if not wanted or any(word in case.__name__ or word == name for word in wanted)],
+                    if not wanted or any(word in f"{name}/{case.__name__}" for word in wanted)],
              machine) for name, cases, machine in groups]
     print(f"1..{sum(len(cases) for _, cases, _ in plan)}", flush=True)
-    number, failed = 0, 0
+    number, failed, broken = 0, 0, 0
     for name, cases, machine in plan:
         if not cases:
             continue
@@ -38,9 +38,9 @@ def main() -> int:
             for line in traceback.format_exc().splitlines():
                 print(f"# {line}")
             print(f"not ok - the machine of {name} failed", flush=True)
-            failed += 1
-    print(f"{number - failed} passed, {failed} failed", flush=True)
-    return 1 if failed or number == 0 else 0
+            broken += 1
+    print(f"{number - failed} passed, {failed + broken} failed", flush=True)
+    return 1 if failed or broken or number == 0 else 0
 
 
 def run_case(number: int, name: str, case, context) -> bool:
