@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <glib-unix.h>
 #include <jansson.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
@@ -396,6 +397,7 @@ static bool agent_start(Agent *agent)
     g_autoptr(GError) error = NULL;
     uint64_t watchdog_us = 0;
 
+    (void)signal(SIGPIPE, SIG_IGN); /* a peer or log reader that left is an error, not the end */
     (void)g_unix_signal_add(SIGTERM, on_terminate, agent);
     (void)g_unix_signal_add(SIGINT, on_terminate, agent);
     (void)g_unix_signal_add(SIGHUP, on_reload, agent);

@@ -5,7 +5,7 @@
  */
 #include "base/error.h"
 
-G_DEFINE_QUARK(agent-error-quark, agent_error)
+G_DEFINE_QUARK(agent - error - quark, agent_error)
 
 gboolean agent_error_errno(GError **error, AgentError code, int errno_value, const char *prefix,
                            ...)

@@ -17,8 +17,7 @@
 #include <unistd.h>
 
 #define EVENTS_MAX  8
-#define SEND_BUFFER (1 << 20) /* about a thousand messages; reports that do not fit are not lost   \
-                               */
+#define SEND_BUFFER (1 << 20) /* about a thousand messages; reports that do not fit wait */
 
 static void watch(Server *server, int operation, int fd, uint32_t events)
 {
@@ -68,6 +67,7 @@ void server_disconnect(Server *server)
     server->socket_fd = -1;
     server->hello = server->blocked = server->arm_refused = server->tell_disarmed = false;
     server->n_answers = 0;
+    server->orphaned = server->state != OP_NONE;
     operation_end(server, KEEPER_CAUSE_EOF);
     if (server->listen_fd >= 0 && !server->stopping)
         watch(server, EPOLL_CTL_MOD, server->listen_fd, EPOLLIN);

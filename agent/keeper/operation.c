@@ -51,7 +51,7 @@ static void forget(Server *server)
     server->hold = (Hold){0};
     server->pool.hold = NULL;
     server->state = OP_NONE;
-    server->pool_stopped = false;
+    server->pool_stopped = server->orphaned = false;
     (void)prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0);
     (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     if (server->tell_disarmed)

@@ -103,7 +103,7 @@ void serve_flush(Server *server)
         pool_lock(&server->pool);
         more = hold_report(&server->hold, keeper_now(), &report);
         pool_unlock(&server->pool);
-        if (!more || send_now(server, &report))
+        if (!more || server->orphaned || send_now(server, &report))
             continue;
         pool_lock(&server->pool);
         hold_unreport(&server->hold, &report);

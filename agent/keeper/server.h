@@ -42,6 +42,7 @@ typedef struct {
     bool arm_refused;   /* the rest of the FILESYSTEMs of a refused ARM goes by in silence */
     bool tell_disarmed; /* when ENDING is over */
     bool pool_stopped;
+    bool orphaned; /* its service is gone: its reports are not for the next one */
     uint32_t count, received;
     void *memory; /* entries, order, keep */
     size_t memory_size;

@@ -60,7 +60,8 @@ void coordinator_free(Coordinator *coordinator)
 {
     GSource **timers[] = {&coordinator->reply_timer, &coordinator->budget_timer,
                           &coordinator->join_timer,  &coordinator->release_timer,
-                          &coordinator->limit_timer, &coordinator->window_timer,  &coordinator->keeper_timer};
+                          &coordinator->limit_timer, &coordinator->window_timer,
+                          &coordinator->keeper_timer};
 
     for (unsigned i = 0; i < G_N_ELEMENTS(timers); i++)
         deadline_source_clear(timers[i]);

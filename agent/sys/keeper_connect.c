@@ -248,7 +248,8 @@ static void start_program(Keeper *keeper)
     job = g_new0(Spawn, 1);
     *job = (Spawn){keeper_ref(keeper), g_strdup(keeper->program), pair[0], pair[1], 0, EAGAIN};
     keeper->spawning = true;
-    keeper_set_reason(keeper, "the keeper is being started");
+    if (keeper->failures == 0) /* else why it failed says more */
+        keeper_set_reason(keeper, "the keeper is being started");
     thread = g_thread_try_new("keeper-spawn", spawn_thread, job, &error);
     if (thread) {
         g_thread_unref(thread);

@@ -39,7 +39,7 @@ typedef struct {
 
 struct KeeperRescue {
     gatomicrefcount refs; /* the main loop's and one a thread */
-    GMutex lock;          /* guards next, level_end, threads and the items' results */
+    pthread_mutex_t lock; /* guards next, level_end, threads and the items' results */
     RescueItem *items;    /* by rank, highest first */
     unsigned count, next, level_from, level_end, threads;
     int *keep; /* ascending: fds of the items and event_fd */
@@ -58,7 +58,7 @@ static void rescue_unref(KeeperRescue *rescue)
 {
     if (!g_atomic_ref_count_dec(&rescue->refs))
         return;
-    g_mutex_clear(&rescue->lock);
+    pthread_mutex_destroy(&rescue->lock);
     g_free(rescue->items);
     g_free(rescue->keep);
     g_free(rescue);
@@ -89,21 +89,21 @@ static void *thread_main(void *data)
     sigfillset(&all);
     (void)pthread_sigmask(SIG_BLOCK, &all, NULL);
     own_table(rescue);
-    g_mutex_lock(&rescue->lock);
+    pthread_mutex_lock(&rescue->lock);
     while (rescue->next < rescue->level_end) {
         RescueItem *item = &rescue->items[rescue->next++];
         int error_number;
 
-        g_mutex_unlock(&rescue->lock);
+        pthread_mutex_unlock(&rescue->lock);
         error_number = thaw_filesystem(item->fd);
-        g_mutex_lock(&rescue->lock);
+        pthread_mutex_lock(&rescue->lock);
         item->error = error_number;
         item->ended = true;
         (void)eventfd_write(rescue->event_fd, 1);
     }
     rescue->threads--;
     (void)eventfd_write(rescue->event_fd, 1);
-    g_mutex_unlock(&rescue->lock);
+    pthread_mutex_unlock(&rescue->lock);
     rescue_unref(rescue);
     return NULL;
 }
@@ -168,7 +168,7 @@ static gboolean on_level_late(gpointer user_data)
     unsigned waiting;
 
     deadline_source_clear(&rescue->level_timer);
-    g_mutex_lock(&rescue->lock);
+    pthread_mutex_lock(&rescue->lock);
     waiting = rescue->level_end - rescue->next;
     if (waiting > 0) {
         start_threads(rescue, MIN(waiting, THREADS_RELIEF));
@@ -177,7 +177,7 @@ static gboolean on_level_late(gpointer user_data)
     } else {
         open_level(rescue);
     }
-    g_mutex_unlock(&rescue->lock);
+    pthread_mutex_unlock(&rescue->lock);
     return G_SOURCE_REMOVE;
 }
 
@@ -200,11 +200,11 @@ static unsigned end_calls(KeeperRescue *rescue)
     rescue->over = true;
     deadline_source_clear(&rescue->level_timer);
     deadline_source_clear(&rescue->deadline_timer);
-    g_mutex_lock(&rescue->lock);
+    pthread_mutex_lock(&rescue->lock);
     rescue->level_end = rescue->next;
     for (unsigned i = 0; i < rescue->count; i++)
         pending += !rescue->items[i].ended;
-    g_mutex_unlock(&rescue->lock);
+    pthread_mutex_unlock(&rescue->lock);
     return pending;
 }
 
@@ -214,9 +214,9 @@ static void tell_thawed(KeeperRescue *rescue)
         RescueItem *item = &rescue->items[i];
         bool ended;
 
-        g_mutex_lock(&rescue->lock);
+        pthread_mutex_lock(&rescue->lock);
         ended = item->ended;
-        g_mutex_unlock(&rescue->lock);
+        pthread_mutex_unlock(&rescue->lock);
         if (!ended || item->told)
             continue;
         item->told = true;
@@ -236,18 +236,18 @@ static void step(KeeperRescue *rescue)
 {
     unsigned threads;
 
-    g_mutex_lock(&rescue->lock);
+    pthread_mutex_lock(&rescue->lock);
     if (!rescue->over && level_over(rescue))
         open_level(rescue);
-    g_mutex_unlock(&rescue->lock);
+    pthread_mutex_unlock(&rescue->lock);
     tell_thawed(rescue);
     if (!rescue->over && all_told(rescue)) {
         (void)end_calls(rescue);
         rescue->done(0, rescue->user_data);
     }
-    g_mutex_lock(&rescue->lock);
+    pthread_mutex_lock(&rescue->lock);
     threads = rescue->threads;
-    g_mutex_unlock(&rescue->lock);
+    pthread_mutex_unlock(&rescue->lock);
     if (rescue->over && threads == 0)
         release(rescue);
 }
@@ -308,7 +308,7 @@ KeeperRescue *keeper_rescue(const KeeperRescueFilesystem *filesystems, unsigned 
     KeeperRescue *rescue = g_new0(KeeperRescue, 1);
 
     g_atomic_ref_count_init(&rescue->refs);
-    g_mutex_init(&rescue->lock);
+    pthread_mutex_init(&rescue->lock, NULL);
     rescue->thawed = thawed;
     rescue->done = done;
     rescue->user_data = user_data;
@@ -332,8 +332,8 @@ KeeperRescue *keeper_rescue(const KeeperRescueFilesystem *filesystems, unsigned 
     g_source_set_callback(rescue->event_source, G_SOURCE_FUNC(on_event), rescue, NULL);
     g_source_attach(rescue->event_source, NULL);
     rescue->deadline_timer = deadline_source_new(deadline, on_deadline, rescue);
-    g_mutex_lock(&rescue->lock);
+    pthread_mutex_lock(&rescue->lock);
     open_level(rescue);
-    g_mutex_unlock(&rescue->lock);
+    pthread_mutex_unlock(&rescue->lock);
     return rescue;
 }

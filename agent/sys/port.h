@@ -24,12 +24,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PORT_PEERS_MAX 16u                /* clients at once on a listening channel */
-#define PORT_QUEUE_MAX ((size_t)64 << 20) /* bytes queued for one peer; a 48 MiB file read fits */
-#define PORT_READ_SIZE                                                                             \
-    ((size_t)64 << 10)          /* bytes per read; a dispatch reads four times at most             \
-                                 */
-#define PORT_FINISH_SECONDS 30u /* a finished peer that takes nothing for so long goes */
+#define PORT_PEERS_MAX      16u                /* clients at once on a listening channel */
+#define PORT_QUEUE_MAX      ((size_t)64 << 20) /* for one peer; a 48 MiB file read fits */
+#define PORT_READ_SIZE      ((size_t)64 << 10) /* a dispatch reads at most four times */
+#define PORT_FINISH_SECONDS 30u                /* a finished peer that takes nothing goes then */
 
 typedef enum {
     PORT_VIRTIO_SERIAL,

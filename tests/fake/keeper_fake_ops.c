@@ -19,8 +19,9 @@
  *   VERB hang           does not go on until .release exists
  *   VERB hang-until-other-thaw   does not go on until something else beside it was thawed
  *
- * What hangs is not frozen yet: a thaw answers EINVAL meanwhile, as the kernel's does. Environment:
- * QUIESCED_FAKE_TICK_MS, QUIESCED_FAKE_LATE_MS, QUIESCED_FAKE_GRACE_MS replace the keeper's times.
+ * What hangs does so for two minutes at most. It is not frozen yet: a thaw answers EINVAL
+ * meanwhile, as the kernel's does. Environment: QUIESCED_FAKE_TICK_MS, QUIESCED_FAKE_LATE_MS,
+ * QUIESCED_FAKE_GRACE_MS replace the keeper's times.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -38,8 +39,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TEXT_MAX 1024
-#define POLL_MS  3
+#define TEXT_MAX    1024
+#define POLL_MS     3
+#define HANG_MAX_US INT64_C(120000000) /* a keeper left behind by a failed test ends then */
 
 static const struct {
     const char *name;
@@ -129,9 +131,10 @@ static int earlier_calls(int fd, const char *verb)
 static void hang(int fd, bool until_other_thaw)
 {
     off_t before = size_of(fd, "../.thaws");
+    int64_t end_us = now_us() + HANG_MAX_US;
 
-    while (until_other_thaw ? size_of(fd, "../.thaws") == before
-                            : faccessat(fd, ".release", F_OK, 0) != 0)
+    while (now_us() < end_us && (until_other_thaw ? size_of(fd, "../.thaws") == before
+                                                  : faccessat(fd, ".release", F_OK, 0) != 0))
         sleep_ms(POLL_MS);
 }
 

@@ -111,6 +111,13 @@ static inline KeeperFilesystemState rig_state(const Rig *rig, unsigned index)
     return (KeeperFilesystemState)__atomic_load_n(&list[index].state, __ATOMIC_ACQUIRE);
 }
 
+static inline void rig_await(const Rig *rig, unsigned index, KeeperFilesystemState state)
+{
+    for (int waited = 0; waited < RIG_WAIT_MS && rig_state(rig, index) != state; waited++)
+        g_usleep(1000);
+    g_assert_cmpint(rig_state(rig, index), ==, state);
+}
+
 static inline void rig_send_raw(int socket, const void *data, size_t size, const int *fds,
                                 unsigned n_fds)
 {

@@ -142,21 +142,20 @@ static void a_foreign_freeze_is_never_thawed(void)
 static void a_stuck_freeze_is_thawed_when_it_completes(void)
 {
     g_autoptr(Rig) rig = rig_new(4);
-    gint64 asked, released;
+    gint64 released;
     KeeperMessage done;
 
     rig->ranks[3] = 1;
     rig_write(rig, 1, ".inject", "freeze hang\n");
     rig_arm(rig);
     rig_ask_freeze(rig, RIG_LIMIT_US);
-    while (rig_state(rig, 0) != KEEPER_FS_FROZEN || rig_state(rig, 2) != KEEPER_FS_FROZEN)
-        g_usleep(1000);
+    rig_await(rig, 0, KEEPER_FS_FROZEN);
+    rig_await(rig, 2, KEEPER_FS_FROZEN);
     g_assert_cmpint(rig_state(rig, 1), ==, KEEPER_FS_IN_FLIGHT);
-    asked = g_get_monotonic_time();
     rig_ask(rig, KEEPER_THAW);
-    g_assert_true(rig_thawed_within(rig, 0, 100));
-    g_assert_true(rig_thawed_within(rig, 2, 100));
-    g_assert_cmpint(rig_call(rig, 0, "thaw").end - asked, <, 100000);
+    g_assert_true(rig_thawed_within(rig, 0, 200));
+    g_assert_true(rig_thawed_within(rig, 2, 200));
+    g_assert_cmpint(rig_call(rig, 1, "freeze").calls, ==, 0);
     done = rig_expect(rig, KEEPER_THAW_DONE);
     g_assert_cmpuint(done.count, ==, 2);
     g_assert_cmpuint(done.pending, ==, 1);
@@ -233,13 +232,14 @@ static void stuck_thaws_do_not_use_up_the_workers(void)
 static void a_failing_thaw_is_repeated(void)
 {
     g_autoptr(Rig) rig = rig_new(3);
+    g_autofree char *third = rig_path(rig, 2, ".frozen");
     KeeperMessage done;
 
     rig_write(rig, 0, ".inject", "thaw EIO 2\n");
-    rig_write(rig, 1, ".inject", "thaw EIO 6\n");
+    rig_write(rig, 1, ".inject", "thaw EIO 4\n");
     rig_arm(rig);
     rig_freeze(rig);
-    g_assert_cmpint(g_unlink(g_strdup_printf("%s/002/.frozen", rig->top)), ==, 0);
+    g_assert_cmpint(g_unlink(third), ==, 0);
     rig_ask(rig, KEEPER_THAW);
     done = rig_expect(rig, KEEPER_THAW_DONE);
     g_assert_cmpuint(done.pending, ==, 1);
@@ -260,7 +260,7 @@ static void a_failing_thaw_is_repeated(void)
 static void the_limit_thaws(void)
 {
     g_autoptr(Rig) rig = rig_new(5);
-    gint64 asked;
+    gint64 asked, last = 0;
     KeeperMessage done;
 
     rig_arm(rig);
@@ -273,9 +273,11 @@ static void the_limit_thaws(void)
     for (unsigned i = 0; i < 5; i++) {
         gint64 thawed = rig_call(rig, i, "thaw").end - asked;
 
+        last = MAX(last, asked + thawed);
         g_assert_cmpint(thawed, >=, 300000);
         g_assert_cmpint(thawed, <, 400000); /* 50 ms on a machine that does nothing else */
     }
+    g_test_message("limit to last thaw: %" G_GINT64_FORMAT " us", last - asked - 300000);
     /* The host's thaw that comes too late is told the true cause. */
     rig_ask(rig, KEEPER_THAW);
     done = rig_expect(rig, KEEPER_THAW_DONE);
@@ -354,8 +356,7 @@ static void end_of_file_waits_for_a_stuck_freeze(void)
     rig_write(rig, 1, ".inject", "freeze hang\n");
     rig_arm(rig);
     rig_ask_freeze(rig, RIG_LIMIT_US);
-    while (rig_state(rig, 0) != KEEPER_FS_FROZEN)
-        g_usleep(1000);
+    rig_await(rig, 0, KEEPER_FS_FROZEN);
     rig_hang_up(rig);
     g_assert_true(rig_thawed_within(rig, 0, 150));
     g_assert_cmpint(rig_exit_status(rig, 300), ==, -1);
@@ -400,8 +401,8 @@ static void killed_it_leaves_a_true_ledger(void)
     rig_write(rig, 2, ".inject", "freeze hang\n");
     rig_arm(rig);
     rig_ask_freeze(rig, RIG_LIMIT_US);
-    while (rig_state(rig, 1) != KEEPER_FS_FROZEN || rig_state(rig, 2) != KEEPER_FS_IN_FLIGHT)
-        g_usleep(1000);
+    rig_await(rig, 1, KEEPER_FS_FROZEN);
+    rig_await(rig, 2, KEEPER_FS_IN_FLIGHT);
     kill(rig->pid, SIGKILL);
     g_assert_cmpint(rig_exit_status(rig, RIG_WAIT_MS), ==, 128 + SIGKILL);
     g_assert_cmpint(rig_state(rig, 0), ==, KEEPER_FS_FROZEN);

@@ -1,8 +1,13 @@
 /*
  * test_keeper_client: the service's end: starting, connecting, losing a keeper, and the rescue.
  *
+ * The fake of FITHAW is part of this file and not linked to it, so that no change of the build can
+ * put the real one in its place: the rescue would then call it on the machine's own filesystem.
+ *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "../fake/keeper_fake_ops.c"
+
 #include "keeper_rig.h"
 
 #include "sys/keeper.h"

@@ -144,10 +144,10 @@ static void a_service_that_does_not_read_is_thawed(void)
 {
     g_autoptr(Rig) rig = rig_new(200);
     int size = 1;
-    unsigned beats = 0;
+    unsigned beats = 0, frozen = 0;
 
     rig_arm(rig);
-    rig_ask_freeze(rig, 300000);
+    rig_ask_freeze(rig, 500000);
     /* Its socket is filled up with answers to beats. */
     (void)setsockopt(rig->socket, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     for (const KeeperMessage beat = {.type = KEEPER_BEAT}; beats < 5000; beats++) {
@@ -167,8 +167,11 @@ static void a_service_that_does_not_read_is_thawed(void)
         if (message.type != KEEPER_BEAT)
             rig->seen[rig->n_seen++] = message;
     }
-    g_assert_cmpuint(rig_count(rig, KEEPER_FROZE), ==, 200);
-    g_assert_cmpuint(rig_count(rig, KEEPER_THAWED), ==, 200);
+    for (unsigned i = 0; i < 200; i++)
+        frozen += rig_call(rig, i, "freeze").calls;
+    g_assert_cmpuint(frozen, >, 0); /* all, unless the limit came first */
+    g_assert_cmpuint(rig_count(rig, KEEPER_FROZE), ==, frozen);
+    g_assert_cmpuint(rig_count(rig, KEEPER_THAWED), ==, frozen);
 }
 
 /* --- sync --------------------------------------------------------------------------------------
@@ -256,6 +259,8 @@ static void it_costs_little_and_sleeps_when_idle(void)
     rig_disarm(rig);
     g_test_message("idle: RssAnon %ld kB, VmLck %ld kB", status_value(rig->pid, "RssAnon:"),
                    status_value(rig->pid, "VmLck:"));
+    for (unsigned i = 0; i < 200 && status_value(rig->pid, "Threads:") > 1; i++)
+        g_usleep(5000); /* they have let go of everything and may still be on their way out */
     g_assert_cmpint(status_value(rig->pid, "Threads:"), ==, 1);
     g_assert_cmpint(status_value(rig->pid, "VmLck:"), ==, 0);
     g_usleep(50000);
@@ -314,8 +319,7 @@ static void serves_one_after_the_other(void)
     rig_write(rig, 1, ".inject", "freeze hang\n");
     rig_arm(rig);
     rig_ask_freeze(rig, RIG_LIMIT_US);
-    while (rig_state(rig, 0) != KEEPER_FS_FROZEN)
-        g_usleep(1000);
+    rig_await(rig, 0, KEEPER_FS_FROZEN);
     rig_send_raw(second, &(KeeperMessage){.type = KEEPER_HELLO, .version = KEEPER_VERSION},
                  sizeof message, NULL, 0);
     close(rig->socket);
@@ -330,6 +334,16 @@ static void serves_one_after_the_other(void)
     rig_expect(rig, KEEPER_ARMED);
     g_assert_false(rig_frozen(rig, 1));
     g_assert_cmpuint(rig_call(rig, 1, "thaw").calls, ==, 1);
+    rig_disarm(rig);
+    /* One that came and went without any operation leaves nothing behind. */
+    for (unsigned i = 0; i < 2; i++) {
+        rig_hang_up(rig);
+        rig->socket = connect_to(path);
+        rig_hello(rig);
+    }
+    rig_ask_arm(rig);
+    rig_expect(rig, KEEPER_ARMED);
+    rig_freeze(rig);
     rig_disarm(rig);
     rig_hang_up(rig);
     g_assert_cmpint(rig_exit_status(rig, 100), ==, -1); /* waits for the next */
@@ -355,7 +369,7 @@ static void a_silent_one_gives_way_to_the_next(void)
     rig_freeze(rig);
     rig->socket = connect_to(path);
     rig_hello(rig);
-    g_assert_false(rig_frozen(rig, 0));
+    g_assert_true(rig_thawed_within(rig, 0, 500));
     g_assert_cmpuint(rig->ledger->thaw_cause, ==, KEEPER_CAUSE_SILENCE + 1);
     close(first);
     rig_hang_up(rig);

@@ -7,10 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define OUTPUT_MAX ((size_t)8 << 10)
@@ -195,48 +193,6 @@ static void test_clean_signals(void)
     g_assert_true(g_str_has_prefix(child.output->str, "SigBlk:\t0000000000000000\nSigIgn:\t"));
     ignored = strrchr(child.output->str, '\t') + 1;
     g_assert_cmphex(g_ascii_strtoull(ignored, NULL, 16) & ~LIBC_SIGNALS, ==, 0);
-    child_clear(&child);
-}
-
-static void test_cannot_start(void)
-{
-    g_autofree char *directory = g_dir_make_tmp("process-XXXXXX", NULL);
-    g_autofree char *script = g_build_filename(directory, "script", NULL);
-    const char *const missing[] = {"/nonexistent/hook", NULL};
-    const char *const plain[] = {script, NULL};
-    Child child = {0};
-
-    start_argv(&child, missing, MSEC(3000), OUTPUT_MAX);
-    wait_gone(&child);
-    g_assert_cmpint(child.end, ==, PROCESS_FAILED);
-    g_assert_cmpint(child.code, ==, ENOENT);
-    child_clear(&child);
-
-    g_assert_true(g_file_set_contents(script, "#!/bin/sh\n", -1, NULL));
-    g_assert_cmpint(chmod(script, 0644), ==, 0);
-    start_argv(&child, plain, MSEC(3000), OUTPUT_MAX);
-    wait_gone(&child);
-    g_assert_cmpint(child.end, ==, PROCESS_FAILED);
-    g_assert_cmpint(child.code, ==, EACCES);
-    child_clear(&child);
-    g_assert_cmpint(g_unlink(script), ==, 0);
-    g_assert_cmpint(g_rmdir(directory), ==, 0);
-}
-
-static void test_no_descriptors(void)
-{
-    struct rlimit old, none;
-    Child child = {0};
-
-    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &old), ==, 0);
-    none = old;
-    none.rlim_cur = 0;
-    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &none), ==, 0);
-    start(&child, "exit 0", MSEC(3000));
-    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &old), ==, 0);
-    wait_gone(&child);
-    g_assert_cmpint(child.end, ==, PROCESS_FAILED);
-    g_assert_cmpint(child.code, ==, EMFILE);
     child_clear(&child);
 }
 
@@ -500,8 +456,6 @@ int main(int argc, char **argv)
     g_test_add_func("/process/killed_by_signal", test_signal);
     g_test_add_func("/process/starts_clean", test_clean_start);
     g_test_add_func("/process/signals_are_default", test_clean_signals);
-    g_test_add_func("/process/cannot_be_started", test_cannot_start);
-    g_test_add_func("/process/no_descriptors_left", test_no_descriptors);
     g_test_add_func("/process/timeout_is_told_at_once", test_timeout);
     g_test_add_func("/process/sigkill_follows_sigterm", test_ignores_sigterm);
     g_test_add_func("/process/grandchild_dies_with_group", test_grandchild_killed);

@@ -1,6 +1,6 @@
 /*
- * Tests of sys/spawner through sys/process: children stuck in exec, as on a dead disk. A seccomp
- * listener holds every execve of a subprocess of the test until it is let go.
+ * Tests of sys/spawner through sys/process: starts that fail, and children stuck in exec as on a
+ * dead disk. A seccomp listener holds every execve of a subprocess of the test until it is let go.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -23,6 +25,7 @@ typedef struct {
     Process *process;
     bool done, gone;
     ProcessEnd end;
+    int code;
     int64_t duration_us;
 } Child;
 
@@ -34,6 +37,7 @@ static void child_done(Process *process, const ProcessResult *result, gpointer u
     g_assert_false(child->done);
     child->done = true;
     child->end = result->end;
+    child->code = result->code;
     child->duration_us = result->duration_us;
 }
 
@@ -48,13 +52,19 @@ static void child_gone(Process *process, gpointer user_data)
 
 static const ProcessEvents EVENTS = {.done = child_done, .gone = child_gone};
 
-static void start(Child *child, const char *script, int64_t timeout_us)
+static void start_argv(Child *child, const char *const *argv, int64_t timeout_us)
 {
-    const char *const argv[] = {"/bin/sh", "-c", script, NULL};
     const char *const envp[] = {"PATH=/usr/bin:/bin", NULL};
     const ProcessSpec spec = {argv[0], argv, envp, 1024};
 
     child->process = process_start(&spec, deadline_in(timeout_us), &EVENTS, child);
+}
+
+static void start(Child *child, const char *script, int64_t timeout_us)
+{
+    const char *const argv[] = {"/bin/sh", "-c", script, NULL};
+
+    start_argv(child, argv, timeout_us);
 }
 
 static gboolean set_flag(gpointer user_data)
@@ -85,6 +95,46 @@ static void run_for(int64_t interval_us)
 static void wait_gone(Child *child)
 {
     g_assert_true(run_until(&child->gone, MSEC(4000)));
+}
+
+static void test_cannot_start(void)
+{
+    g_autofree char *directory = g_dir_make_tmp("process-XXXXXX", NULL);
+    g_autofree char *script = g_build_filename(directory, "script", NULL);
+    const char *const missing[] = {"/nonexistent/hook", NULL};
+    const char *const plain[] = {script, NULL};
+    Child child = {0};
+
+    start_argv(&child, missing, MSEC(3000));
+    wait_gone(&child);
+    g_assert_cmpint(child.end, ==, PROCESS_FAILED);
+    g_assert_cmpint(child.code, ==, ENOENT);
+    child = (Child){0};
+
+    g_assert_true(g_file_set_contents(script, "#!/bin/sh\n", -1, NULL));
+    g_assert_cmpint(chmod(script, 0644), ==, 0);
+    start_argv(&child, plain, MSEC(3000));
+    wait_gone(&child);
+    g_assert_cmpint(child.end, ==, PROCESS_FAILED);
+    g_assert_cmpint(child.code, ==, EACCES);
+    g_assert_cmpint(g_unlink(script), ==, 0);
+    g_assert_cmpint(g_rmdir(directory), ==, 0);
+}
+
+static void test_no_descriptors(void)
+{
+    struct rlimit old, none;
+    Child child = {0};
+
+    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &old), ==, 0);
+    none = old;
+    none.rlim_cur = 0;
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &none), ==, 0);
+    start(&child, "exit 0", MSEC(3000));
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &old), ==, 0);
+    wait_gone(&child);
+    g_assert_cmpint(child.end, ==, PROCESS_FAILED);
+    g_assert_cmpint(child.code, ==, EMFILE);
 }
 
 /* Makes every execve of this process and its children wait until the returned fd answers; what a
@@ -190,6 +240,8 @@ static void test_stuck_exec(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/spawner/cannot_be_started", test_cannot_start);
+    g_test_add_func("/spawner/no_descriptors_left", test_no_descriptors);
     g_test_add_func("/spawner/stuck_exec_stops_nobody", test_stuck_exec);
     return g_test_run();
 }
