@@ -3,11 +3,11 @@
  *
  *   stallwriter DIRECTORY DIRTY-MIB RESULT
  *
- * First makes DIRTY-MIB MiB dirty in DIRECTORY/dirty (0: nothing), then every 10 ms writes 4 KiB into
- * DIRECTORY/log, round a file of 1 MiB as a write-ahead log does. RESULT is a file on tmpfs, mapped
- * into memory, with four 64-bit numbers: writes completed, longest write in microseconds, when the
- * write under way began (CLOCK_MONOTONIC, microseconds, 0: none), and 1 once the dirty data is there.
- * Runs until killed. Memory is locked: it must not wait for pages.
+ * First makes DIRTY-MIB MiB dirty in DIRECTORY/dirty (0: nothing), then every 10 ms writes 4 KiB
+ * into DIRECTORY/log, round a file of 1 MiB as a write-ahead log does. RESULT is a file on tmpfs,
+ * mapped into memory, with four 64-bit numbers: writes completed, longest write in microseconds,
+ * when the write under way began (CLOCK_MONOTONIC, microseconds, 0: none), and 1 once the dirty
+ * data is there. Runs until killed. Memory is locked: it must not wait for pages.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
