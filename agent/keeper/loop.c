@@ -190,13 +190,16 @@ static bool over(Server *server)
 
 static bool open_events(Server *server)
 {
-    sigset_t stop;
+    sigset_t stop, hang_up;
 
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGINT);
-    sigaddset(&stop, SIGHUP);
     (void)sigprocmask(SIG_BLOCK, &stop, NULL);
+    /* Of no meaning here, and no reason to give up a hold; never read. */
+    sigemptyset(&hang_up);
+    sigaddset(&hang_up, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &hang_up, NULL);
     server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     server->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     server->signal_fd = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -212,25 +215,42 @@ static bool open_events(Server *server)
     return true;
 }
 
+/* Workers may still be on their way out when all is released and the process ends, so the Server
+ * is not in a stack frame and never freed. */
+static Server *server_new(void)
+{
+    Server *server = memory_new(sizeof *server);
+
+    if (!server)
+        return NULL;
+    server->ops = keeper_ops();
+    server->listen_fd = server->socket_fd = -1;
+    if (!open_events(server))
+        return NULL;
+    pool_init(&server->pool, server->ops, server->event_fd);
+    return server;
+}
+
 int server_run(int fd, bool listening)
 {
-    Server server = {.ops = keeper_ops(), .listen_fd = listening ? fd : -1, .socket_fd = -1};
+    Server *server = server_new();
     struct epoll_event events[EVENTS_MAX];
 
-    if (!open_events(&server))
+    if (!server)
         return 1;
-    pool_init(&server.pool, server.ops, server.event_fd);
-    if (listening)
-        watch(&server, EPOLL_CTL_ADD, fd, EPOLLIN);
-    else
-        serve_socket(&server, fd);
-    while (!over(&server)) {
-        int count = epoll_wait(server.epoll_fd, events, EVENTS_MAX, timeout_ms(&server));
-
-        dispatch(&server, events, count);
-        operation_step(&server);
-        watch_socket(&server);
+    if (listening) {
+        server->listen_fd = fd;
+        watch(server, EPOLL_CTL_ADD, fd, EPOLLIN);
+    } else {
+        serve_socket(server, fd);
     }
-    serve_flush(&server);
+    while (!over(server)) {
+        int count = epoll_wait(server->epoll_fd, events, EVENTS_MAX, timeout_ms(server));
+
+        dispatch(server, events, count);
+        operation_step(server);
+        watch_socket(server);
+    }
+    serve_flush(server);
     return 0;
 }

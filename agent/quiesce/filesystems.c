@@ -314,6 +314,12 @@ const char *fs_stage_stuck(const FsStage *stage)
     return "filesystems";
 }
 
+const char *fs_stage_ended(const FsStage *stage, ReportEndedBy *ret_ended_by)
+{
+    *ret_ended_by = stage->ended_by;
+    return stage->ended_reason;
+}
+
 bool fs_stage_foreign_thaw(const FsStage *stage, const char **ret_mountpoint)
 {
     for (unsigned i = 0; i < stage->items->len; i++) {

@@ -73,6 +73,8 @@ unsigned fs_stage_held(const FsStage *stage);   /* how many were frozen by this 
 unsigned fs_stage_thawed_count(const FsStage *stage);
 unsigned fs_stage_pending(const FsStage *stage);  /* calls stuck in the kernel */
 const char *fs_stage_stuck(const FsStage *stage); /* a mount point not thawed yet, for texts */
+/* Why the freeze ended although a thaw was asked for at the same moment; NULL: it did not. */
+const char *fs_stage_ended(const FsStage *stage, ReportEndedBy *ret_ended_by);
 bool fs_stage_foreign_thaw(const FsStage *stage, const char **ret_mountpoint);
 /* First failure: name (mount point) and reason, and how many more there are. */
 const char *fs_stage_failure(const FsStage *stage, const char **ret_name, unsigned *ret_more);

@@ -49,6 +49,8 @@ struct FsStage {
     unsigned pending;
     char *failure_name, *failure_reason;
     unsigned failures;
+    ReportEndedBy ended_by; /* the keeper thawed by itself while our thaw was on its way */
+    const char *ended_reason;
     bool keeper_gone;
     unsigned rescues; /* rescue rounds still running */
     unsigned rescue_round;

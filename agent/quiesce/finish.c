@@ -52,19 +52,32 @@ void coordinator_answer_frozen(Coordinator *coordinator)
     coordinator_answer_freeze(coordinator, &answer);
 }
 
+/* The thaw came, but the freeze had ended before: somebody else thawed, or the limit was first. */
+static void note_late_loss(Coordinator *coordinator, Operation *operation)
+{
+    ReportEndedBy ended_by = ENDED_BY_LOCAL_THAW;
+    const char *mountpoint = NULL;
+    g_autofree char *reason = NULL;
+
+    if (coordinator->verdict || !operation->frozen || !operation->stage)
+        return;
+    if (fs_stage_ended(operation->stage, &ended_by))
+        reason = g_strdup(fs_stage_ended(operation->stage, &ended_by));
+    else if (fs_stage_foreign_thaw(operation->stage, &mountpoint))
+        reason = g_strdup_printf("%s was thawed by somebody else", mountpoint);
+    if (!reason)
+        return;
+    coordinator->operation = operation;
+    coordinator_note_loss(coordinator, mountpoint ? ENDED_BY_LOCAL_THAW : ended_by, reason);
+}
+
 static void finish_thaw(Coordinator *coordinator, Operation *operation)
 {
     Report *report = operation->report;
-    const char *mountpoint = NULL;
     Answer answer = {.kind = ANSWER_OK, .report = report};
     g_autofree char *text = NULL;
 
-    if (!coordinator->verdict && operation->frozen && operation->stage &&
-        fs_stage_foreign_thaw(operation->stage, &mountpoint)) {
-        g_autofree char *reason = g_strdup_printf("%s was thawed by somebody else", mountpoint);
-        coordinator->operation = operation;
-        coordinator_note_loss(coordinator, ENDED_BY_LOCAL_THAW, reason);
-    }
+    note_late_loss(coordinator, operation);
     answer.count = MAX(operation->stage ? fs_stage_thawed_count(operation->stage) : 0,
                        operation_count(operation) ? 1 : 0);
     answer.held = !coordinator->verdict;

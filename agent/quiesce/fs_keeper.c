@@ -233,6 +233,11 @@ static void on_thaw_done(FsStage *stage, const KeeperMessage *message)
     };
 
     stage->pending = message->pending;
+    if (stage->state == FS_THAWING && !stage->thaw_told && message->cause < G_N_ELEMENTS(CAUSES) &&
+        CAUSES[message->cause].reason && !stage->ended_reason) {
+        stage->ended_by = CAUSES[message->cause].ended_by;
+        stage->ended_reason = CAUSES[message->cause].reason;
+    }
     if (stage->state == FS_FREEZING || stage->state == FS_HELD) {
         stage->state = FS_THAWING;
         if (message->cause < G_N_ELEMENTS(CAUSES) && CAUSES[message->cause].reason)

@@ -10,6 +10,7 @@
  */
 #include "quiesce/coordinator_internal.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #define RECOVERY_OPEN_US (5 * USEC_PER_SEC)
@@ -31,7 +32,9 @@ static void recovery_thawed(unsigned index, int error_number, gpointer user_data
     Recovery *recovery = user_data;
     Coordinator *coordinator = recovery->coordinator;
 
-    /* EINVAL: not frozen, which is what we are here for. */
+    /* EINVAL: not frozen, which is what we are here for. Anything else stays in the ledger. */
+    if (error_number != 0 && error_number != EINVAL)
+        return;
     ledger_set_filesystem(coordinator->spec.ledger, index, KEEPER_FS_THAWED);
     if (error_number == 0)
         log_warning(coordinator->spec.log, "%s was still frozen by a predecessor; thawed it",

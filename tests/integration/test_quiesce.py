@@ -346,6 +346,7 @@ class Quiesce(unittest.TestCase):
         assert bed.process
         subprocess.run(["pkill", "-KILL", "-P", str(bed.process.pid), "quiesced-keeper"],
                        check=False)
+        wait_for(lambda: not bed.anything_frozen(), 2, "the service's own thaw", bed)
         wait_for(lambda: host.call("guest-quiesce-status")["state"] == "lost", 3, "lost", bed)
         self.assertIn("fsfreeze is limited", self.refused(host, "guest-fsfreeze-thaw"))
         wait_for(lambda: host.call("guest-quiesce-status")["ready"], 5, "a new keeper", bed)

@@ -385,6 +385,9 @@ static void stop_thaws_tells_and_ends(void)
 
     rig_arm(rig);
     rig_freeze(rig);
+    kill(rig->pid, SIGHUP); /* means nothing */
+    g_usleep(20000);
+    g_assert_true(rig_frozen(rig, 0));
     kill(rig->pid, SIGTERM);
     g_assert_cmpuint(rig_expect(rig, KEEPER_THAW_DONE).cause, ==, KEEPER_CAUSE_STOP);
     g_assert_cmpint(rig_exit_status(rig, RIG_WAIT_MS), ==, 0);

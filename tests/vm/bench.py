@@ -22,7 +22,7 @@ HOOKS = 32
 
 
 def result(vm: Vm, number: int) -> list[int]:
-    return [int(word) for word in vm.run(f"od -An -td8 -N32 /run/w{number}").split()]
+    return [int(word) for word in vm.run(f"od -v -An -td8 -N32 /run/w{number}").split()]
 
 
 def stalls(vm: Vm, host: AgentHost) -> tuple[dict[str, int], float]:
@@ -42,7 +42,7 @@ def stalls(vm: Vm, host: AgentHost) -> tuple[dict[str, int], float]:
     host.call("guest-fsfreeze-freeze", timeout=120)
     took = time.monotonic() - began
     # The frozen time itself is not the agent's: every write under way now ends with the thaw.
-    frozen_at = int(float(vm.run("cut -d ' ' -f 1 /proc/uptime")) * 1_000_000)
+    frozen_at = int(vm.clock() * 1_000_000)
     pending = [result(vm, number) for number in range(len(DISKS))]
     host.call("guest-fsfreeze-thaw", timeout=120)
     vm.run("pkill -KILL stallwriter", check=False)
@@ -124,6 +124,7 @@ def measure(vm: Vm) -> tuple[list[tuple], list[str]]:
     ours_hooks = hooks_seconds(vm, host)
     vm.run("rm -rf /etc/quiesced/hooks.d")
     write_hooks(vm, "/etc/qemu/fsfreeze-hook.d")
+    stock.close()
     stock = start_stock(vm, "-F")
     row(f"{HOOKS} hooks of 100 ms at freeze", ours_hooks, hooks_seconds(vm, stock), "s", 1 / 6)
     return rows, missed

@@ -132,8 +132,22 @@ class Vm:
         return self.work / "port1"
 
     def start(self) -> "Vm":
+        """Boots; once more if QEMU itself crashed, as its emulation does at rare times."""
+        try:
+            return self._boot()
+        except (TimeoutError, OSError):
+            assert self.process
+            if (self.process.poll() or 0) >= 0:
+                raise
+        say(f"{self.name}: QEMU crashed (signal {-self.process.returncode}), booting again")
+        (self.work / "qmp").unlink(missing_ok=True)
+        self.lab_buffer = b""
+        return self._boot()
+
+    def _boot(self) -> "Vm":
         began = time.monotonic()
         self.process = subprocess.Popen(self._command(), stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL,
                                         stderr=open(self.work / "qemu.log", "wb"))
         self._wait(lambda: (self.work / "qmp").exists(), 10, "QEMU")
         self.qmp = Qmp(self.work / "qmp")
@@ -186,6 +200,10 @@ class Vm:
     def spawn(self, command: str) -> None:
         """Starts a shell command in the guest's background."""
         self._ask({"spawn": command}, 15)
+
+    def clock(self) -> float:
+        """The guest's CLOCK_MONOTONIC in seconds; takes a few milliseconds."""
+        return self._ask({"clock": True}, 15)["now"]
 
     def put(self, path: str, text: str, mode: int = 0o644) -> None:
         self._ask({"put": path, "data": base64.b64encode(text.encode()).decode(), "mode": mode}, 15)
