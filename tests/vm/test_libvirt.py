@@ -34,7 +34,7 @@ CONF = 'user = "root"\ngroup = "root"\nsecurity_driver = "none"\ncgroup_controll
 
 
 def virsh(*arguments: str, ok: bool = True) -> str:
-    result = subprocess.run(["virsh", "-q", *arguments], capture_output=True, text=True,
+    result = subprocess.run(["virsh", *arguments], capture_output=True, text=True,
                             timeout=120, check=False)
     text = (result.stdout + result.stderr).strip()
     if ok and result.returncode != 0:
@@ -137,7 +137,7 @@ def snapshot_quiesce(m: LibvirtMachine) -> None:
     # The frozen disk needs no journal recovery: bit 2 of the superblock's incompatible features.
     raw = m.vm.work / "superblock"
     subprocess.run(["qemu-img", "dd", "-U", "-f", "qcow2", "-O", "raw", "bs=1024", "skip=1",
-                    "count=1", f"if={m.vm.root_disk}", f"of={raw}"], check=True)
+                    "count=2", f"if={m.vm.root_disk}", f"of={raw}"], check=True)
     check(raw.read_bytes()[0x60] & 4 == 0, "the snapshot's ext4 needs recovery")
 
 
