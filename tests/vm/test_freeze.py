@@ -120,14 +120,12 @@ def port_unplugged_and_back(m: Machine) -> None:
     m.host.sync()
 
 
-def idle_costs_little(m: Machine) -> None:
+def memory_stays_within_its_limit(m: Machine) -> None:
     out = m.vm.run("for p in $(pgrep -x quiesced) $(pgrep -x quiesced-keeper); do "
                    "grep RssAnon /proc/$p/status; done; pgrep -c 'quiesced'")
     anon = sum(int(line.split()[1]) for line in out.splitlines() if line.startswith("RssAnon"))
     print(f"# RssAnon of service and keeper: {anon} KiB")
     check(anon <= 2048, out)
-    before = m.vm.run("cat /proc/$(pgrep -x quiesced)/sched | grep nr_switches", check=False)
-    check(before is not None)
 
 
 def slow_prepare_is_joined_under_kubevirt(m: Machine) -> None:
@@ -152,4 +150,4 @@ def slow_prepare_is_joined_under_kubevirt(m: Machine) -> None:
 CASES = [frozen_means_no_write_completes, hooks_run_in_order_and_reverse,
          list_freezes_only_what_it_names, failing_hook_is_rolled_back, hook_timeout_is_bounded,
          a_host_per_command_as_proxmox, a_host_that_leaves_in_mid_request,
-         port_unplugged_and_back, idle_costs_little, slow_prepare_is_joined_under_kubevirt]
+         port_unplugged_and_back, memory_stays_within_its_limit, slow_prepare_is_joined_under_kubevirt]
