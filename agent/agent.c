@@ -19,6 +19,8 @@
 /* With when-unable=absent: how long the agent must have been unable before it leaves the port, so
  * that a keeper being restarted does not look like a missing agent. */
 #define ABSENT_AFTER_US (30 * USEC_PER_SEC)
+/* agent_recover() ends by then, before the TimeoutStopSec= of quiesced.service does it. */
+#define RECOVER_US (8 * USEC_PER_SEC)
 
 typedef struct {
     Agent *agent;
@@ -42,12 +44,15 @@ struct Agent {
     Notify *notify;
     Ledger *ledger;
     char *ledger_error;
+    FdStore *store;
+    GArray *stored_fds; /* int, by ledger index */
     Coordinator *coordinator;
     Commands *commands;
     GPtrArray *channels; /* Channel * */
     GMainLoop *loop;
-    GSource *absent;
+    GSource *absent; /* or the end of agent_recover() */
     bool ports_open, stopping;
+    bool recovering; /* agent_recover() */
     int status;
 };
 
@@ -151,12 +156,32 @@ static void channel_free(Channel *channel)
     g_free(channel);
 }
 
-static bool add_channels_from_systemd(Agent *agent, int count, GError **error)
+/* An fd that the start before this one left with systemd. */
+static void keep_stored(Agent *agent, unsigned index, int fd)
 {
+    const int none = -1;
+
+    while (agent->stored_fds->len <= index)
+        g_array_append_val(agent->stored_fds, none);
+    g_array_index(agent->stored_fds, int, index) = fd;
+}
+
+/* What systemd hands over are sockets to listen on, and stored fds, told apart by name. */
+static bool add_channels_from_systemd(Agent *agent, GError **error)
+{
+    g_auto(GStrv) names = NULL;
+    int count = sd_listen_fds_with_names(1, &names);
+
     for (int i = 0; i < count; i++) {
         g_autofree char *name = g_strdup_printf("socket-%d", i);
-        Channel *channel = channel_new(agent, name, false);
+        unsigned index = 0;
+        Channel *channel = NULL;
 
+        if (fdstore_index(names[i], &index)) {
+            keep_stored(agent, index, SD_LISTEN_FDS_START + i);
+            continue;
+        }
+        channel = channel_new(agent, name, false);
         g_ptr_array_add(agent->channels, channel);
         channel->port =
             port_new_from_fd(name, SD_LISTEN_FDS_START + i, &PORT_EVENTS, channel, error);
@@ -168,10 +193,10 @@ static bool add_channels_from_systemd(Agent *agent, int count, GError **error)
 
 static bool add_channels(Agent *agent, GError **error)
 {
-    int count = sd_listen_fds(1);
-
-    if (count > 0)
-        return add_channels_from_systemd(agent, count, error);
+    if (!add_channels_from_systemd(agent, error))
+        return false;
+    if (agent->channels->len > 0)
+        return true;
     for (unsigned i = 0; i < agent->config->channels->len; i++) {
         const ConfigChannel *config = g_ptr_array_index(agent->config->channels, i);
         Channel *channel = channel_new(agent, config->name, config->observe);
@@ -240,6 +265,11 @@ static void coordinator_changed_state(gpointer user_data)
 
     if (!agent->coordinator) /* during construction */
         return;
+    if (agent->recovering) {
+        if (coordinator_is_clear(agent->coordinator))
+            g_main_loop_quit(agent->loop);
+        return;
+    }
     if (coordinator_ready(agent->coordinator, &reason))
         notify_status(agent->notify, "%s",
                       machine_state_name(coordinator_state(agent->coordinator)));
@@ -330,6 +360,9 @@ static void build_coordinator(Agent *agent, const HostProfile *profile)
         .log = agent->log,
         .ledger = agent->ledger,
         .ledger_error = agent->ledger_error,
+        .store = agent->store,
+        .stored_fds = (int *)(void *)agent->stored_fds->data,
+        .n_stored_fds = agent->stored_fds->len,
         .keeper_socket = agent->paths.keeper_socket,
         .keeper_program = agent->paths.keeper_program,
         .paths = {agent->paths.mountinfo, agent->paths.sysfs, agent->paths.procfs,
@@ -362,9 +395,11 @@ Agent *agent_new(const AgentPaths *paths, Config *config, AgentReload reload, gp
     agent->reload_data = user_data;
     json_object_seed(0); /* reads /dev/urandom: now, not at the first request while frozen */
     agent->channels = g_ptr_array_new_with_free_func((GDestroyNotify)channel_free);
+    agent->stored_fds = g_array_new(FALSE, FALSE, sizeof(int));
     agent->loop = g_main_loop_new(NULL, FALSE);
     agent->log = log_new("quiesced", config->log_level, NULL);
     agent->notify = notify_new(g_getenv("NOTIFY_SOCKET"));
+    agent->store = fdstore_new(g_getenv("NOTIFY_SOCKET"));
     profile = choose_profile(agent, error);
     if (!profile || !add_channels(agent, error))
         return NULL;
@@ -385,6 +420,8 @@ void agent_free(Agent *agent)
     g_clear_pointer(&agent->coordinator, coordinator_free);
     ledger_close(agent->ledger);
     g_free(agent->ledger_error);
+    fdstore_free(agent->store);
+    g_array_unref(agent->stored_fds);
     notify_free(agent->notify);
     log_free(agent->log);
     config_free(agent->config);
@@ -419,4 +456,25 @@ int agent_run(Agent *agent)
         return 1;
     g_main_loop_run(agent->loop);
     return 0;
+}
+
+static gboolean recovery_over(gpointer user_data)
+{
+    Agent *agent = user_data;
+
+    deadline_source_clear(&agent->absent);
+    g_main_loop_quit(agent->loop);
+    return G_SOURCE_REMOVE;
+}
+
+int agent_recover(Agent *agent)
+{
+    agent->recovering = true;
+    if (!agent->ledger)
+        return 1;
+    coordinator_start(agent->coordinator);
+    agent->absent = deadline_source_new(deadline_in(RECOVER_US), recovery_over, agent);
+    if (!coordinator_is_clear(agent->coordinator))
+        g_main_loop_run(agent->loop);
+    return coordinator_is_clear(agent->coordinator) ? 0 : 1;
 }

@@ -33,3 +33,6 @@ Agent *agent_new(const AgentPaths *paths, Config *config, AgentReload reload, gp
 void agent_free(Agent *agent);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Agent, agent_free)
 int agent_run(Agent *agent); /* exit status */
+/* Instead: releases what a service that died left frozen or held, by its ledger, within seconds; 0
+ * when nothing is left. Opens no channel. The verdict stays for the next start. */
+int agent_recover(Agent *agent);

@@ -25,7 +25,7 @@
 typedef struct {
     AgentPaths paths;
     GPtrArray *settings; /* triples: key, value, origin; char * */
-    bool dump;
+    bool dump, recover;
 } CommandLine;
 
 static void usage(FILE *stream)
@@ -41,6 +41,7 @@ static void usage(FILE *stream)
         "                        /etc/qemu/fsfreeze-hook)\n"
         "      --KEY=VALUE       any key of quiesced.conf, such as --frozen-limit=60\n"
         "  -v, --verbose         log at level debug\n"
+        "      --recover         release what a process that died left frozen or held, and exit\n"
         "      --dump-conf       print the configuration in force and exit\n"
         "  -V, --version         print the version and exit\n"
         "  -h, --help            print this and exit\n\n"
@@ -74,6 +75,7 @@ static const struct {
     {'p', "path", true, "channel default.path", NULL},
     {'F', "fsfreeze-hook", false, "hooks.stock-hook", "/etc/qemu/fsfreeze-hook"},
     {'v', "verbose", false, "log.level", "debug"},
+    {0, "recover", false, NULL, NULL},
     {0, "dump-conf", false, NULL, NULL},
 };
 
@@ -84,6 +86,8 @@ static bool take_named(CommandLine *line, unsigned index, const char *value, con
     else if (strcmp(OPTIONS[index].name, "config") == 0) {
         line->paths.config_file = value;
         line->paths.config_required = true;
+    } else if (strcmp(OPTIONS[index].name, "recover") == 0) {
+        line->recover = true;
     } else {
         line->dump = true;
     }
@@ -239,13 +243,15 @@ int main(int argc, char **argv)
         g_ptr_array_unref(line.settings);
         return 0;
     }
+    if (line.recover)
+        line.paths.keeper_program = NULL; /* one that holds something is running */
     if (config)
         agent = agent_new(&line.paths, config, read_config, &line, &error);
     if (!agent) {
         (void)fprintf(stderr, "quiesced: %s\n", error->message);
         return 1;
     }
-    status = agent_run(agent);
+    status = line.recover ? agent_recover(agent) : agent_run(agent);
     g_clear_pointer(&agent, agent_free);
     g_ptr_array_unref(line.settings);
     return status;

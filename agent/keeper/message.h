@@ -7,8 +7,8 @@
  *
  *   service                                keeper
  *   HELLO                         ───►     first, or everything else is refused
- *                                 ◄───     HELLO (version; count, pending: what it still holds for
- *                                          a service before this one)
+ *                                 ◄───     HELLO (version; pid; count, pending: what it still
+ *                                          holds for a service before this one); may be asked again
  *   ARM (+ ledger fd), then n × FILESYSTEM (+ fd)  ───►
  *                                 ◄───     ARMED (workers wait, memory is locked)
  *   SYNC, any number of times     ───►
@@ -95,16 +95,16 @@ typedef enum {
 #define KEEPER_FS_SYNC_ONLY (1u << 1) /* synced, never frozen (vfat, excluded) */
 
 typedef struct {
-    uint32_t type;    /* KeeperMessageType */
-    uint32_t version; /* HELLO */
-    uint32_t index;   /* FILESYSTEM, SYNCED, FROZE, THAWED */
-    uint32_t count;   /* ARM: filesystems to follow; *_DONE: how many succeeded */
-    uint32_t rank;    /* FILESYSTEM */
-    uint32_t flags;   /* FILESYSTEM */
-    uint32_t cause;   /* THAW_DONE: KeeperCause; REFUSED: KeeperMessageType */
-    uint32_t pending; /* THAW_DONE: not thawed yet, calls in the kernel included */
-    int32_t error;    /* errno; 0: success. THAWED: EINVAL means that somebody else thawed it */
-    uint32_t reserved;
+    uint32_t type;       /* KeeperMessageType */
+    uint32_t version;    /* HELLO */
+    uint32_t index;      /* FILESYSTEM, SYNCED, FROZE, THAWED */
+    uint32_t count;      /* ARM: filesystems to follow; *_DONE: how many succeeded */
+    uint32_t rank;       /* FILESYSTEM */
+    uint32_t flags;      /* FILESYSTEM */
+    uint32_t cause;      /* THAW_DONE: KeeperCause; REFUSED: KeeperMessageType */
+    uint32_t pending;    /* THAW_DONE: not thawed yet, calls in the kernel included */
+    int32_t error;       /* errno; 0: success. THAWED: EINVAL means that somebody else thawed it */
+    uint32_t pid;        /* HELLO: the keeper's process */
     int64_t start_us;    /* CLOCK_MONOTONIC */
     int64_t duration_us; /* of the call; THAW_DONE: how long it was frozen */
     int64_t limit_us;    /* FREEZE: frozen limit, from now */

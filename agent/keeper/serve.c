@@ -123,6 +123,7 @@ static int on_hello(Server *server, const KeeperMessage *request)
         .version = KEEPER_VERSION,
         .count = server->count,
         .pending = operation_pending(server),
+        .pid = (uint32_t)getpid(),
     };
 
     serve_answer(server, &answer);

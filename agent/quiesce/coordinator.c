@@ -406,7 +406,12 @@ void coordinator_thaw(Coordinator *coordinator, const char *operation, bool verd
         return;
     }
     if (coordinator->state == STATE_THAWED) {
+        /* A thaw before this one may have left something frozen; it stays true until it is not. */
+        g_autofree char *unthawed = coordinator_unthawed_text(coordinator->straggler);
+
         (void)coordinator_event(coordinator, EVENT_THAW);
+        if (unthawed)
+            thawed = (Answer){.kind = ANSWER_ERROR, .text = unthawed};
         answer(&thawed, user_data);
         return;
     }

@@ -17,6 +17,7 @@
 #include "quiesce/profile.h"
 #include "quiesce/report.h"
 #include "quiesce/survey.h"
+#include "sys/fdstore.h"
 
 #define COORDINATOR_JOIN_US    (15 * USEC_PER_SEC) /* a finished preparation waits this long */
 #define COORDINATOR_PRESYNC_US (20 * USEC_PER_SEC) /* pre-sync at most; the budget may say less */
@@ -31,6 +32,9 @@ typedef struct {
     Log *log;
     Ledger *ledger; /* NULL: could not be opened; then unable */
     const char *ledger_error;
+    FdStore *store;  /* takes the filesystems' fds for the next start; NULL: nobody does */
+    int *stored_fds; /* of the start before, by ledger index, -1: none; closed when not needed */
+    unsigned n_stored_fds;
     const char *keeper_socket, *keeper_program;
     SurveyPaths paths;
     const char *runtime_dir;
@@ -70,6 +74,8 @@ Coordinator *coordinator_new(const CoordinatorSpec *spec);
 void coordinator_free(Coordinator *coordinator);
 /* Recovers what the ledger says a predecessor left behind, then connects to the keeper. */
 void coordinator_start(Coordinator *coordinator);
+/* Nothing of an operation is left to be released. */
+bool coordinator_is_clear(const Coordinator *coordinator);
 void coordinator_set_config(Coordinator *coordinator, const Config *config,
                             const HostProfile *profile);
 

@@ -8,6 +8,7 @@
 
 #include "quiesce/coordinator.h"
 #include "quiesce/sequence.h"
+#include "quiesce/unfreeze.h"
 
 typedef struct {
     ReportParticipant *entry;
@@ -31,6 +32,8 @@ typedef struct {
     Member *members;
     Sequence *sequence;
     FsStage *stage;
+    Unfreeze *unfreeze; /* instead of a stage, in recovery */
+    GSource *unfreeze_wait;
     bool opened, syncing, members_prepared, sync_is_fresh, prepared;
     bool laid_out;      /* in the ledger */
     bool frozen;        /* HELD was reached */
@@ -95,6 +98,8 @@ void coordinator_prepared(Coordinator *coordinator); /* operation.c: both lines 
 /* finish.c */
 void coordinator_answer_frozen(Coordinator *coordinator);
 void coordinator_finish(Coordinator *coordinator);
+/* NULL, or why a thaw of it must not be answered with success yet. */
+char *coordinator_unthawed_text(const Operation *operation);
 
 /* operation.c */
 Operation *operation_new(Coordinator *coordinator, const FreezeRequest *request);
@@ -125,3 +130,4 @@ int64_t coordinator_boottime_us(void);
 
 /* recovery.c */
 void coordinator_recover(Coordinator *coordinator);
+void coordinator_drop_stored(Coordinator *coordinator); /* here and with the service manager */

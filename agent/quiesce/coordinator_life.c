@@ -80,6 +80,11 @@ void coordinator_start(Coordinator *coordinator)
     keeper_connect(coordinator->keeper);
 }
 
+bool coordinator_is_clear(const Coordinator *coordinator)
+{
+    return !coordinator->operation && !coordinator->straggler;
+}
+
 void coordinator_set_config(Coordinator *coordinator, const Config *config,
                             const HostProfile *profile)
 {
@@ -95,14 +100,17 @@ MachineState coordinator_state(const Coordinator *coordinator)
 const char *coordinator_fsfreeze_status(const Coordinator *coordinator)
 {
     const Operation *operation = coordinator->operation;
-    bool frozen = false;
+    const Operation *straggler = coordinator->straggler;
+    /* Of a thaw that was answered with an error; hosts that ask again must not be told otherwise.
+     */
+    bool frozen = straggler && straggler->stage && fs_stage_frozen(straggler->stage) > 0;
 
     switch (coordinator->state) {
     case STATE_FROZEN:
         frozen = true;
         break;
     case STATE_THAWING:
-        frozen = operation && operation->stage && fs_stage_frozen(operation->stage) > 0;
+        frozen = frozen || (operation && operation->stage && fs_stage_frozen(operation->stage) > 0);
         break;
     case STATE_LOST:
         if (coordinator->spec.config->quiesce.lost_status == LOST_STATUS_AUTO)

@@ -73,6 +73,8 @@ void fs_stage_free(FsStage *stage)
         return;
     fs_stage_presync_end(stage);
     deadline_source_clear(&stage->timer);
+    unfreeze_free(stage->unfreeze);
+    fdstore_cancel(stage->spec.store);
     g_ptr_array_unref(stage->items);
     g_free(stage->failure_name);
     g_free(stage->failure_reason);
@@ -103,6 +105,39 @@ void fs_stage_ledger_specs(const FsStage *stage, LedgerFilesystemSpec *specs)
     }
 }
 
+void fs_stage_maybe_armed(FsStage *stage)
+{
+    if (stage->state != FS_ARMING || !stage->keeper_armed || !stage->stored)
+        return;
+    stage->state = FS_READY;
+    stage->events.opened(stage, stage->user_data);
+}
+
+static void stored(bool stored, gpointer user_data)
+{
+    FsStage *stage = user_data;
+
+    stage->stored = true;
+    if (!stored)
+        log_debug(stage->spec.log, "The service manager does not keep the filesystems' fds");
+    fs_stage_maybe_armed(stage);
+}
+
+static void fs_stage_store(FsStage *stage)
+{
+    g_autofree int *fds = g_new0(int, stage->items->len + 1);
+
+    stage->stored = stage->spec.store == NULL;
+    if (stage->stored)
+        return;
+    for (unsigned i = 0; i < stage->items->len; i++) {
+        const FsItem *item = g_ptr_array_index(stage->items, i);
+
+        fds[i] = item->to_freeze ? item->fd : -1;
+    }
+    fdstore_put(stage->spec.store, fds, stage->items->len, deadline_in(FS_STORE_US), stored, stage);
+}
+
 /* The ledger was laid out before the opens and the keeper counts as the ledger does, so what could
  * not be opened keeps its place: the ledger's own fd stands for it, on tmpfs, only "synced". */
 static void fs_stage_arm(FsStage *stage)
@@ -119,6 +154,7 @@ static void fs_stage_arm(FsStage *stage)
     }
     stage->state = FS_ARMING;
     stage->armed = true;
+    fs_stage_store(stage);
     if (!keeper_arm(stage->spec.keeper, ledger_fd(stage->spec.ledger), list, stage->items->len)) {
         fs_stage_fail(stage, "keeper", "%s", keeper_unready_reason(stage->spec.keeper));
         fs_stage_report_failed(stage);
@@ -312,6 +348,26 @@ const char *fs_stage_stuck(const FsStage *stage)
             return item->mount->mountpoint;
     }
     return "filesystems";
+}
+
+const char *fs_stage_unthawed(const FsStage *stage, const char **ret_reason, unsigned *ret_more)
+{
+    const FsItem *first = NULL;
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < stage->items->len; i++) {
+        const FsItem *item = g_ptr_array_index(stage->items, i);
+
+        if (item->frozen && count++ == 0)
+            first = item;
+    }
+    if (!first)
+        return NULL;
+    *ret_reason = first->entry->result == FS_FAILED && first->entry->reason
+                      ? first->entry->reason
+                      : "FITHAW is still in the kernel";
+    *ret_more = count - 1;
+    return first->mount->mountpoint;
 }
 
 const char *fs_stage_ended(const FsStage *stage, ReportEndedBy *ret_ended_by)

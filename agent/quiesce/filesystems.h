@@ -13,7 +13,9 @@
 #pragma once
 
 #include "base/deadline.h"
+#include "base/log.h"
 #include "quiesce/report.h"
+#include "sys/fdstore.h"
 #include "sys/keeper.h"
 #include "sys/ledger.h"
 
@@ -24,6 +26,9 @@
 #define FS_THAW_WAIT_US (2 * USEC_PER_SEC)
 /* One open may take this long: a dead device costs no more. */
 #define FS_OPEN_US (3 * USEC_PER_SEC)
+/* The service manager takes the fds within this, or the freeze goes on without: PID 1 may hang, and
+ * the keeper and this process hold them anyway. */
+#define FS_STORE_US (1 * USEC_PER_SEC)
 
 typedef struct FsStage FsStage;
 
@@ -42,8 +47,10 @@ typedef struct {
 } FsStageEvents;
 
 typedef struct {
+    Log *log;
     Keeper *keeper;
     Ledger *ledger;
+    FdStore *store;
     const char *procfs;
     Report *report;
     GPtrArray *mounts; /* Mount *: to be frozen, synced or reported as skipped; borrowed */
@@ -76,5 +83,7 @@ const char *fs_stage_stuck(const FsStage *stage); /* a mount point not thawed ye
 /* Why the freeze ended although a thaw was asked for at the same moment; NULL: it did not. */
 const char *fs_stage_ended(const FsStage *stage, ReportEndedBy *ret_ended_by);
 bool fs_stage_foreign_thaw(const FsStage *stage, const char **ret_mountpoint);
+/* What is frozen although a thaw was asked for: NULL, or a mount point, why, and how many more. */
+const char *fs_stage_unthawed(const FsStage *stage, const char **ret_reason, unsigned *ret_more);
 /* First failure: name (mount point) and reason, and how many more there are. */
 const char *fs_stage_failure(const FsStage *stage, const char **ret_name, unsigned *ret_more);

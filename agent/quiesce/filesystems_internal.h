@@ -8,6 +8,7 @@
 
 #include "quiesce/filesystems.h"
 #include "quiesce/presync.h"
+#include "quiesce/unfreeze.h"
 #include "sys/offload.h"
 
 typedef enum {
@@ -39,7 +40,9 @@ struct FsStage {
     FsState state;
     GPtrArray *items; /* FsItem *; index is the ledger's and the keeper's */
     unsigned opening;
-    bool armed;
+    bool armed;        /* ARM was sent */
+    bool keeper_armed; /* and answered */
+    bool stored;       /* the service manager answered, or will not */
     Presync presync;
     bool gentle; /* write-back settings are changed */
     Deadline presync_deadline;
@@ -52,12 +55,12 @@ struct FsStage {
     ReportEndedBy ended_by; /* the keeper thawed by itself while our thaw was on its way */
     const char *ended_reason;
     bool keeper_gone;
-    unsigned rescues; /* rescue rounds still running */
-    unsigned rescue_round;
+    Unfreeze *unfreeze; /* thaws without the keeper */
 };
 
 void fs_stage_fail(FsStage *stage, const char *name, const char *format, ...) G_GNUC_PRINTF(3, 4);
 void fs_stage_timer(FsStage *stage, int64_t delay_us, GSourceFunc func);
+void fs_stage_maybe_armed(FsStage *stage);   /* events.opened when all of it is done */
 void fs_stage_report_failed(FsStage *stage); /* events.failed for the step under way */
 void fs_stage_presync_next(FsStage *stage);
 void fs_stage_presync_end(FsStage *stage);

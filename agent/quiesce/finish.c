@@ -71,6 +71,20 @@ static void note_late_loss(Coordinator *coordinator, Operation *operation)
     coordinator_note_loss(coordinator, mountpoint ? ENDED_BY_LOCAL_THAW : ended_by, reason);
 }
 
+char *coordinator_unthawed_text(const Operation *operation)
+{
+    const char *reason = NULL, *mountpoint = NULL;
+    g_autofree char *text = NULL;
+    unsigned more = 0;
+
+    if (operation && operation->stage)
+        mountpoint = fs_stage_unthawed(operation->stage, &reason, &more);
+    if (!mountpoint)
+        return NULL;
+    text = g_strdup_printf("not thawed yet, is tried on: %s", reason);
+    return coordinator_error_text(mountpoint, "filesystem", text, more);
+}
+
 static void finish_thaw(Coordinator *coordinator, Operation *operation)
 {
     Report *report = operation->report;
@@ -86,11 +100,19 @@ static void finish_thaw(Coordinator *coordinator, Operation *operation)
         answer.kind = ANSWER_ERROR;
         answer.text = text;
         coordinator_consume_verdict(coordinator);
+    } else if ((text = coordinator_unthawed_text(operation))) {
+        answer.kind = ANSWER_ERROR;
+        answer.text = text;
+        report->result = REPORT_FAILED;
+        report->ended_by = ENDED_BY_HOST_THAW;
+        report->error = g_strdup(text);
+        log_error(coordinator->spec.log, "%s", text);
     } else if (report->result == REPORT_RUNNING) {
         report->result = REPORT_OK;
         report->ended_by = ENDED_BY_HOST_THAW;
     }
     report->verdict_delivered = true;
+    ledger_set_frozen_since(coordinator->spec.ledger, 0, 0); /* the host knows how it ended */
     log_write(coordinator->spec.log, LOG_NOTICE, MESSAGE_THAWED,
               "Thawed after %.3f s, level %s, operation %s",
               (double)MAX(report->frozen_us, 0) / USEC_PER_SEC, level_name(report->level),

@@ -9,11 +9,6 @@
 
 #include <errno.h>
 
-#define RESCUE_ROUNDS_MAX 40u                   /* with RESCUE_AGAIN_US: about 10 s */
-#define RESCUE_AGAIN_US   (250 * USEC_PER_MSEC) /* for a FIFREEZE the dead keeper left behind */
-
-static void rescue_round(FsStage *stage);
-
 static FsItem *item_of(FsStage *stage, const KeeperMessage *message)
 {
     return message->index < stage->items->len ? g_ptr_array_index(stage->items, message->index)
@@ -75,6 +70,8 @@ static gboolean thaw_wait_over(gpointer user_data)
 void fs_stage_thaw_over(FsStage *stage)
 {
     deadline_source_clear(&stage->timer);
+    fdstore_cancel(stage->spec.store);
+    fdstore_remove(stage->spec.store, stage->items->len);
     stage->state = FS_OVER;
     stage->pending = 0;
     if (!stage->keeper_gone && stage->armed)
@@ -204,19 +201,22 @@ static void on_freeze_done(FsStage *stage)
 
 static void item_thawed(FsStage *stage, FsItem *item, int error_number, int64_t duration_us)
 {
+    if (error_number && error_number != EINVAL) {
+        /* Still frozen; tried on until it succeeds, which is told by another message. */
+        report_fs_reason(item->entry, FS_FAILED, "FITHAW: %s", g_strerror(error_number));
+        return;
+    }
     if (item->frozen)
         item->entry->frozen_us = deadline_now() - item->frozen_at_us;
     item->entry->thaw_us = duration_us;
     item->frozen = false;
     item->thawed = true;
-    if (error_number == EINVAL && item->was_frozen) {
+    /* Without the keeper it may have been the keeper's last act. */
+    if (error_number == EINVAL && item->was_frozen && !stage->keeper_gone) {
         item->foreign_thaw = true;
         g_free(item->entry->reason);
         item->entry->reason = g_strdup("was thawed by somebody else");
     }
-    if (item->entry->result == FS_FROZEN && error_number && error_number != EINVAL)
-        report_fs_reason(item->entry, FS_FAILED, "FITHAW: %s", g_strerror(error_number));
-    (void)stage;
 }
 
 static void on_thaw_done(FsStage *stage, const KeeperMessage *message)
@@ -256,12 +256,12 @@ void fs_stage_message(FsStage *stage, const KeeperMessage *message)
 {
     FsItem *item = NULL;
 
+    if (stage->keeper_gone)
+        return; /* said by a new one, which knows nothing of this stage */
     switch ((KeeperMessageType)message->type) {
     case KEEPER_ARMED:
-        if (stage->state == FS_ARMING) {
-            stage->state = FS_READY;
-            stage->events.opened(stage, stage->user_data);
-        }
+        stage->keeper_armed = true;
+        fs_stage_maybe_armed(stage);
         break;
     case KEEPER_SYNCED:
         on_synced(stage, message);
@@ -298,71 +298,53 @@ void fs_stage_message(FsStage *stage, const KeeperMessage *message)
 static void rescue_thawed(unsigned index, int error_number, gpointer user_data)
 {
     FsStage *stage = user_data;
-    FsItem *item = g_ptr_array_index(stage->items, index);
 
-    /* EINVAL: not frozen, or a FIFREEZE of the dead keeper has not completed yet. The first is the
-     * end of it, the second is seen again in the next round. */
-    if (error_number == 0 || (error_number == EINVAL && item->frozen)) {
-        ledger_set_filesystem(stage->spec.ledger, index, KEEPER_FS_THAWED);
-        item_thawed(stage, item, 0, 0);
-    }
+    item_thawed(stage, g_ptr_array_index(stage->items, index), error_number, 0);
+    stage->pending = unfreeze_left(stage->unfreeze);
 }
 
-static gboolean rescue_again(gpointer user_data)
+static void rescue_failed(unsigned index, int error_number, gpointer user_data)
 {
     FsStage *stage = user_data;
 
-    deadline_source_clear(&stage->timer);
-    rescue_round(stage);
-    return G_SOURCE_REMOVE;
+    item_thawed(stage, g_ptr_array_index(stage->items, index), error_number, 0);
 }
 
-static bool unresolved(const FsStage *stage, unsigned index)
-{
-    const KeeperLedgerFilesystem *entry = ledger_filesystem(stage->spec.ledger, index);
-
-    return entry && (entry->state == KEEPER_FS_IN_FLIGHT || entry->state == KEEPER_FS_FROZEN);
-}
-
-static void rescue_done(unsigned pending, gpointer user_data)
+static void rescue_done(gpointer user_data)
 {
     FsStage *stage = user_data;
-    unsigned left = pending;
 
-    stage->rescues = 0;
-    for (unsigned i = 0; i < stage->items->len; i++)
-        left += unresolved(stage, i);
-    if (left > 0 && ++stage->rescue_round < RESCUE_ROUNDS_MAX) {
-        stage->pending = left;
-        fs_stage_timer(stage, RESCUE_AGAIN_US, rescue_again);
-        return;
-    }
+    g_clear_pointer(&stage->unfreeze, unfreeze_free);
     fs_stage_thaw_over(stage);
 }
 
-static void rescue_round(FsStage *stage)
+static bool rescue_settled(gpointer user_data)
 {
-    g_autofree KeeperRescueFilesystem *list = g_new0(KeeperRescueFilesystem, stage->items->len + 1);
-    unsigned count = 0;
+    const FsStage *stage = user_data;
 
-    for (unsigned i = 0; i < stage->items->len; i++) {
-        FsItem *item = g_ptr_array_index(stage->items, i);
-
-        if (item->fd >= 0 && (item->frozen || unresolved(stage, i)))
-            list[count++] = (KeeperRescueFilesystem){item->fd, item->mount->rank, i};
-    }
-    if (count == 0) {
-        fs_stage_timer(stage, 0, thaw_nothing);
-        return;
-    }
-    stage->rescues = 1;
-    keeper_rescue(list, count, deadline_in(FS_THAW_WAIT_US), rescue_thawed, rescue_done, stage);
+    return keeper_others_gone(stage->spec.keeper);
 }
 
 void fs_stage_rescue(FsStage *stage)
 {
-    if (stage->rescues == 0)
-        rescue_round(stage);
+    g_autofree int *fds = g_new0(int, stage->items->len + 1);
+    UnfreezeSpec spec = {
+        .ledger = stage->spec.ledger,
+        .fds = fds,
+        .n_fds = stage->items->len,
+        .settled = rescue_settled,
+        .thawed = rescue_thawed,
+        .failed = rescue_failed,
+        .done = rescue_done,
+        .user_data = stage,
+    };
+
+    if (stage->unfreeze)
+        return;
+    for (unsigned i = 0; i < stage->items->len; i++)
+        fds[i] = ((FsItem *)g_ptr_array_index(stage->items, i))->fd;
+    stage->unfreeze = unfreeze_new(&spec);
+    stage->pending = unfreeze_left(stage->unfreeze);
 }
 
 void fs_stage_keeper_lost(FsStage *stage, const char *reason)

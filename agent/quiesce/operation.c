@@ -310,8 +310,10 @@ static void survey_done(Survey *survey, gpointer user_data)
     collect_mountpoints(operation, mounts);
     add_participants(operation);
     spec = (FsStageSpec){
+        .log = coordinator->spec.log,
         .keeper = coordinator->keeper,
         .ledger = coordinator->spec.ledger,
+        .store = coordinator->spec.store,
         .procfs = coordinator->spec.paths.procfs,
         .report = operation->report,
         .mounts = mounts,
@@ -475,6 +477,8 @@ void operation_free(Operation *operation)
         offload_cancel(operation->surveying);
     deadline_source_clear(&operation->settle);
     sequence_free(operation->sequence);
+    unfreeze_free(operation->unfreeze);
+    deadline_source_clear(&operation->unfreeze_wait);
     fs_stage_free(operation->stage);
     g_ptr_array_unref(operation->participants);
     survey_free(operation->survey);

@@ -2,112 +2,101 @@
  * recovery: what a predecessor left behind, from the ledger, at start.
  *
  * The keeper has thawed (or is thawing) what it held when the predecessor's socket closed; here the
- * same filesystems are thawed once more by path, for the case that both died, settings changed for
- * the time being are put back, and every participant that was called gets its abort. When the host
- * had been told that the system is frozen, its next thaw is told that this did not hold.
+ * same filesystems are thawed once more, for the case that both died: by the fds that the service
+ * manager kept, or by path. Settings changed for the time being are put back, and every participant
+ * that was called gets its abort. When the host had been told that the system is frozen, its next
+ * thaw is told that this did not hold.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "quiesce/coordinator_internal.h"
 
-#include <errno.h>
 #include <unistd.h>
 
-#define RECOVERY_OPEN_US (5 * USEC_PER_SEC)
+static const char *mountpoint_of(const Coordinator *coordinator, unsigned index)
+{
+    return ledger_filesystem(coordinator->spec.ledger, index)->mountpoint;
+}
 
-typedef struct {
-    Coordinator *coordinator;
-    GArray *list; /* KeeperRescueFilesystem, fds owned */
-    unsigned opening;
-} Recovery;
+/* --- filesystems -------------------------------------------------------------------------------
+ */
 
-typedef struct {
-    Recovery *recovery;
-    unsigned index, rank;
-    OffloadOpen *open; /* ends by itself at its deadline */
-} RecoveryItem;
+static bool recovery_settled(gpointer user_data)
+{
+    const Operation *operation = user_data;
+    const Coordinator *coordinator = operation->owner;
+
+    return ledger_keeper_gone(coordinator->spec.ledger, coordinator->spec.paths.procfs) ||
+           keeper_is_idle(coordinator->keeper);
+}
 
 static void recovery_thawed(unsigned index, int error_number, gpointer user_data)
 {
-    Recovery *recovery = user_data;
-    Coordinator *coordinator = recovery->coordinator;
+    const Operation *operation = user_data;
 
-    /* EINVAL: not frozen, which is what we are here for. Anything else stays in the ledger. */
-    if (error_number != 0 && error_number != EINVAL)
-        return;
-    ledger_set_filesystem(coordinator->spec.ledger, index, KEEPER_FS_THAWED);
     if (error_number == 0)
-        log_warning(coordinator->spec.log, "%s was still frozen by a predecessor; thawed it",
-                    ledger_filesystem(coordinator->spec.ledger, index)->mountpoint);
+        log_warning(operation->owner->spec.log, "%s was still frozen by a predecessor; thawed it",
+                    mountpoint_of(operation->owner, index));
 }
 
-static void recovery_done(unsigned pending, gpointer user_data)
+static void recovery_failed(unsigned index, int error_number, gpointer user_data)
 {
-    Recovery *recovery = user_data;
-    Coordinator *coordinator = recovery->coordinator;
-    Operation *operation = coordinator->operation ? coordinator->operation : coordinator->straggler;
+    const Operation *operation = user_data;
 
-    if (pending > 0)
-        log_error(coordinator->spec.log,
-                  "%u filesystems could not be thawed yet; see guest-quiesce-status", pending);
-    g_array_unref(recovery->list);
-    g_free(recovery);
-    coordinator->recovering = false;
+    log_error(
+        operation->owner->spec.log,
+        "%s may be frozen and cannot be thawed: %s; is tried on, fsfreeze --unfreeze may help",
+        mountpoint_of(operation->owner, index), g_strerror(error_number));
+}
+
+static void recovery_done(gpointer user_data)
+{
+    Operation *operation = user_data;
+
+    g_clear_pointer(&operation->unfreeze, unfreeze_free);
+    deadline_source_clear(&operation->unfreeze_wait);
+    operation->owner->recovering = false;
     operation->stage_thawed = operation->stage_settled = true;
     operation_settle(operation);
 }
 
-static void recovery_rescue(Recovery *recovery)
+/* Participants are not kept waiting for a filesystem that hangs. */
+static gboolean recovery_waited(gpointer user_data)
 {
-    keeper_rescue((const KeeperRescueFilesystem *)(void *)recovery->list->data, recovery->list->len,
-                  deadline_in(FS_THAW_WAIT_US), recovery_thawed, recovery_done, recovery);
-    for (unsigned i = 0; i < recovery->list->len; i++)
-        (void)close(g_array_index(recovery->list, KeeperRescueFilesystem, i).fd);
+    Operation *operation = user_data;
+
+    deadline_source_clear(&operation->unfreeze_wait);
+    operation->stage_thawed = true;
+    operation_settle(operation);
+    return G_SOURCE_REMOVE;
 }
 
-static void recovery_opened(int fd, int error_number, gpointer user_data)
+static void recover_filesystems(Operation *operation)
 {
-    g_autofree RecoveryItem *item = user_data;
-    Recovery *recovery = item->recovery;
-    KeeperRescueFilesystem entry = {fd, item->rank, item->index};
+    Coordinator *coordinator = operation->owner;
+    UnfreezeSpec spec = {
+        .ledger = coordinator->spec.ledger,
+        .fds = coordinator->spec.stored_fds,
+        .n_fds = coordinator->spec.n_stored_fds,
+        .settled = recovery_settled,
+        .thawed = recovery_thawed,
+        .failed = recovery_failed,
+        .done = recovery_done,
+        .user_data = operation,
+    };
 
-    if (fd >= 0)
-        g_array_append_val(recovery->list, entry);
-    else
-        log_error(recovery->coordinator->spec.log,
-                  "%s may be frozen and cannot be opened: %s; thaw it with fsfreeze --unfreeze",
-                  ledger_filesystem(recovery->coordinator->spec.ledger, item->index)->mountpoint,
-                  g_strerror(error_number));
-    if (--recovery->opening == 0)
-        recovery_rescue(recovery);
+    coordinator->recovering = true;
+    operation->unfreeze = unfreeze_new(&spec);
+    operation->unfreeze_wait =
+        deadline_source_new(deadline_in(FS_THAW_WAIT_US), recovery_waited, operation);
 }
 
-static void recover_filesystems(Coordinator *coordinator)
+/* --- participants and settings -----------------------------------------------------------------
+ */
+
+static void recover_participants(Operation *operation)
 {
-    Ledger *ledger = coordinator->spec.ledger;
-    Recovery *recovery = g_new0(Recovery, 1);
-
-    recovery->coordinator = coordinator;
-    recovery->list = g_array_new(FALSE, FALSE, sizeof(KeeperRescueFilesystem));
-    recovery->opening = 1;
-    for (unsigned i = 0; i < ledger_filesystems(ledger); i++) {
-        const KeeperLedgerFilesystem *entry = ledger_filesystem(ledger, i);
-        RecoveryItem *item = NULL;
-
-        if (entry->state != KEEPER_FS_FROZEN && entry->state != KEEPER_FS_IN_FLIGHT)
-            continue;
-        item = g_new0(RecoveryItem, 1);
-        *item = (RecoveryItem){recovery, i, entry->rank, NULL};
-        recovery->opening++;
-        item->open = offload_open(entry->mountpoint, -1, deadline_in(RECOVERY_OPEN_US),
-                                  recovery_opened, item);
-    }
-    if (--recovery->opening == 0)
-        recovery_rescue(recovery);
-}
-
-static void recover_participants(Coordinator *coordinator, Operation *operation)
-{
+    Coordinator *coordinator = operation->owner;
     Ledger *ledger = coordinator->spec.ledger;
     HookOptions options = {coordinator->spec.runtime_dir, true};
     unsigned count = ledger_participants(ledger);
@@ -139,42 +128,56 @@ static void recover_settings(Coordinator *coordinator)
         ledger_clear_writeback(coordinator->spec.ledger);
 }
 
-static void recover_operation(Coordinator *coordinator)
+/* --- together ----------------------------------------------------------------------------------
+ */
+
+static Operation *recovered_operation(Coordinator *coordinator)
 {
     FreezeRequest request = {.channel = "recovered", .level = -1};
     Operation *operation = operation_new(coordinator, &request);
-    uint32_t limit_s = 0;
-    int64_t since_us = ledger_frozen_since(coordinator->spec.ledger, &limit_s);
 
     g_strlcpy(operation->report->operation, ledger_operation(coordinator->spec.ledger),
               sizeof(operation->report->operation));
-    recover_participants(coordinator, operation);
+    recover_participants(operation);
     operation->laid_out = true;
-    coordinator->recovering = true;
-    if (since_us > 0) {
-        operation->frozen = true;
-        operation->limit_us = (int64_t)limit_s * USEC_PER_SEC;
-        operation->frozen_us = deadline_now() - (coordinator_boottime_us() - since_us);
-        coordinator->operation = operation;
-        (void)coordinator_event(coordinator, EVENT_RECOVER);
-        coordinator_note_loss(coordinator, ENDED_BY_SERVICE_DEATH, "the service was restarted");
-        history_add(coordinator->history, operation->report);
-        operation->recorded = true;
-    } else {
-        /* The host got no answer to its freeze, so it is owed no verdict. */
-        log_warning(coordinator->spec.log,
-                    "Releasing operation %s, which a predecessor did not finish",
-                    operation->report->operation);
-        coordinator->straggler = operation;
-        operation->told = true;
-    }
-    operation_release(operation, true);
-    recover_filesystems(coordinator);
+    return operation;
+}
+
+/* The host was told that the system is frozen and has not thawed it. */
+static void lose_recovered(Operation *operation, int64_t since_us, uint32_t limit_s)
+{
+    Coordinator *coordinator = operation->owner;
+
+    operation->frozen = true;
+    operation->limit_us = (int64_t)limit_s * USEC_PER_SEC;
+    operation->frozen_us = deadline_now() - (coordinator_boottime_us() - since_us);
+    coordinator->operation = operation;
+    (void)coordinator_event(coordinator, EVENT_RECOVER);
+    coordinator_note_loss(coordinator, ENDED_BY_SERVICE_DEATH, "the service was restarted");
+    history_add(coordinator->history, operation->report);
+    operation->recorded = true;
+}
+
+/* An open fd would keep its filesystem from being unmounted. */
+void coordinator_drop_stored(Coordinator *coordinator)
+{
+    const CoordinatorSpec *spec = &coordinator->spec;
+
+    if (spec->n_stored_fds == 0)
+        return;
+    for (unsigned i = 0; i < spec->n_stored_fds; i++)
+        if (spec->stored_fds[i] >= 0)
+            (void)close(spec->stored_fds[i]);
+    fdstore_remove(spec->store, spec->n_stored_fds);
+    coordinator->spec.n_stored_fds = 0;
 }
 
 void coordinator_recover(Coordinator *coordinator)
 {
     Ledger *ledger = coordinator->spec.ledger;
+    Operation *operation = NULL;
+    int64_t since_us = 0;
+    uint32_t limit_s = 0;
 
     if (!ledger)
         return;
@@ -184,20 +187,23 @@ void coordinator_recover(Coordinator *coordinator)
         (void)coordinator_event(coordinator, EVENT_RECOVER);
         coordinator_watch_window(coordinator);
     }
-    if (ledger_active(ledger) && !coordinator->verdict)
-        recover_operation(coordinator);
-    else if (ledger_active(ledger)) {
-        /* Lost before, and the predecessor died while releasing: go on with that. */
-        Operation *operation = NULL;
-        FreezeRequest request = {.channel = "recovered", .level = -1};
-
-        operation = operation_new(coordinator, &request);
-        recover_participants(coordinator, operation);
-        operation->laid_out = true;
-        operation->told = true;
-        coordinator->recovering = true;
-        coordinator->straggler = operation;
-        operation_release(operation, true);
-        recover_filesystems(coordinator);
+    if (!ledger_active(ledger)) {
+        coordinator_drop_stored(coordinator);
+        return;
     }
+    operation = recovered_operation(coordinator);
+    since_us = ledger_frozen_since(ledger, &limit_s);
+    if (since_us > 0) {
+        lose_recovered(operation, since_us, limit_s);
+    } else {
+        /* Lost and told before, or never answered: no verdict is owed for it. */
+        log_warning(coordinator->spec.log,
+                    "Releasing operation %s, which a predecessor did not finish",
+                    operation->report->operation);
+        coordinator->straggler = operation;
+        operation->told = true;
+    }
+    coordinator->recovering = true;
+    operation_release(operation, true);
+    recover_filesystems(operation);
 }

@@ -127,6 +127,7 @@ static void operation_gone(Operation *operation)
 
     if (operation->laid_out)
         ledger_end(coordinator->spec.ledger);
+    coordinator_drop_stored(coordinator);
     (void)prctl(PR_SET_DUMPABLE, 1);
     if (coordinator->straggler == operation)
         coordinator->straggler = NULL;
@@ -314,6 +315,7 @@ void coordinator_note_loss(Coordinator *coordinator, ReportEndedBy ended_by, con
     g_strlcpy(verdict->operation, operation->report->operation, sizeof(verdict->operation));
     g_strlcpy(verdict->reason, reason, sizeof(verdict->reason));
     ledger_set_verdict(coordinator->spec.ledger, verdict);
+    ledger_set_frozen_since(coordinator->spec.ledger, 0, 0);
     coordinator->verdict = true;
     g_clear_pointer(&coordinator->verdict_report, report_unref);
     coordinator->verdict_report = report_ref(operation->report);

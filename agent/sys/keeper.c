@@ -8,8 +8,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define READS_MAX 64u                 /* messages per dispatch, then it is the others' turn */
@@ -34,6 +37,9 @@ void keeper_unref(Keeper *keeper)
     g_free(keeper->program);
     g_free(keeper->reason);
     g_free(keeper->doom);
+    for (unsigned i = 0; i < keeper->leaving->len; i++)
+        (void)close(g_array_index(keeper->leaving, int, i));
+    g_array_unref(keeper->leaving);
     g_free(keeper);
 }
 
@@ -75,6 +81,10 @@ static void unlink_keeper(Keeper *keeper)
     keeper->fd = -1;
     keeper->link++;
     keeper->ready = keeper->arm_sent = false;
+    (void)keeper_others_gone(keeper); /* drops those that are */
+    if (keeper->pidfd >= 0)
+        g_array_append_val(keeper->leaving, keeper->pidfd);
+    keeper->pidfd = -1;
 }
 
 /* Only from the main loop, never from within a request: the owner is not prepared for it there. */
@@ -111,6 +121,14 @@ static void doom(Keeper *keeper, const char *reason)
         return;
     keeper->doom = g_strdup(reason);
     keeper->doom_source = deadline_source_new(deadline_in(0), on_doom, keeper);
+}
+
+/* Stopped or hung it might freeze something later, when nobody would hold it any more. */
+static void give_up(Keeper *keeper, const char *reason)
+{
+    if (keeper->pidfd >= 0)
+        (void)syscall(SYS_pidfd_send_signal, keeper->pidfd, SIGKILL, NULL, 0);
+    doom(keeper, reason);
 }
 
 /* --- sending -----------------------------------------------------------------------------------
@@ -179,7 +197,7 @@ static void request(Keeper *keeper, const KeeperMessage *message, int fd)
     if (g_queue_is_empty(&keeper->queue) && send_now(keeper, message, fd))
         return;
     if (g_queue_get_length(&keeper->queue) >= KEEPER_QUEUE_MAX) {
-        doom(keeper, "the keeper does not read what it is sent");
+        give_up(keeper, "the keeper does not read what it is sent");
         return;
     }
     packet = g_new0(KeeperPacket, 1);
@@ -246,6 +264,32 @@ bool keeper_disarm(Keeper *keeper)
     return true;
 }
 
+bool keeper_others_gone(Keeper *keeper)
+{
+    for (unsigned i = keeper->leaving->len; i > 0; i--) {
+        int pidfd = g_array_index(keeper->leaving, int, i - 1);
+        struct pollfd process = {.fd = pidfd, .events = POLLIN};
+
+        /* Readable when the last thread is gone, one stuck in the kernel included. */
+        if (poll(&process, 1, 0) != 1)
+            continue;
+        (void)close(pidfd);
+        g_array_remove_index_fast(keeper->leaving, i - 1);
+    }
+    return keeper->leaving->len == 0;
+}
+
+bool keeper_is_idle(Keeper *keeper)
+{
+    const KeeperMessage hello = {.type = KEEPER_HELLO, .version = KEEPER_VERSION};
+
+    if (!keeper->ready)
+        return false;
+    if (keeper->pending > 0)
+        request(keeper, &hello, -1);
+    return keeper->pending == 0;
+}
+
 /* --- reading -----------------------------------------------------------------------------------
  */
 
@@ -254,7 +298,7 @@ static gboolean on_beat(gpointer user_data)
     Keeper *keeper = user_data;
 
     if (++keeper->unanswered > KEEPER_TICKS_MAX) {
-        doom(keeper, "the keeper does not answer");
+        give_up(keeper, "the keeper does not answer");
         return G_SOURCE_CONTINUE;
     }
     (void)ask(keeper, &(KeeperMessage){.type = KEEPER_BEAT});
@@ -273,6 +317,8 @@ static void begin_beats(Keeper *keeper)
 static void on_message(Keeper *keeper, const KeeperMessage *message)
 {
     keeper->unanswered = 0;
+    if (message->type == KEEPER_HELLO)
+        keeper->pending = message->pending;
     if (message->type == KEEPER_HELLO && !keeper->ready) {
         if (message->version != KEEPER_VERSION) {
             doom(keeper, "the keeper is of another version; restart quiesced-keeper.service");
@@ -280,6 +326,7 @@ static void on_message(Keeper *keeper, const KeeperMessage *message)
         }
         keeper->ready = true;
         keeper->ready_us = deadline_now();
+        keeper->pidfd = (int)syscall(SYS_pidfd_open, message->pid, 0);
         keeper->events->ready(keeper, keeper->user_data);
         return;
     }
@@ -340,7 +387,8 @@ Keeper *keeper_new(const char *socket_path, const char *program, const KeeperEve
     keeper->program = g_strdup(program);
     keeper->events = events;
     keeper->user_data = user_data;
-    keeper->fd = keeper->inotify_fd = -1;
+    keeper->fd = keeper->inotify_fd = keeper->pidfd = -1;
+    keeper->leaving = g_array_new(FALSE, FALSE, sizeof(int));
     g_queue_init(&keeper->queue);
     keeper_set_reason(keeper, "the keeper was not asked for");
     return keeper;

@@ -54,6 +54,13 @@ bool keeper_freeze(Keeper *keeper, int64_t limit_us);
 bool keeper_thaw(Keeper *keeper);
 bool keeper_disarm(Keeper *keeper);
 
+/* No thread of a keeper before this connection is left that a FIFREEZE could still complete in. One
+ * that hung was killed when it was given up. */
+bool keeper_others_gone(Keeper *keeper);
+/* The connected keeper has no call of an earlier service in the kernel any more. False also when it
+ * is not ready or did not say yet; it is asked anew by this. */
+bool keeper_is_idle(Keeper *keeper);
+
 /* Thaws fds without the keeper: FITHAW by ranks in reverse, in a few throw-away threads with fd
  * tables of their own. Takes duplicates of the fds. `thawed` is called per filesystem on the
  * main loop, `index` as given; then `done` once all ended or at `deadline`. Used when the keeper is

@@ -28,6 +28,7 @@
 #define THREADS_FEW    4u /* of a level: a FITHAW takes a millisecond, a thread costs more */
 #define THREADS_RELIEF 64u
 #define STACK_SIZE     ((size_t)256 << 10)
+#define BLIND_US       (2 * USEC_PER_SEC) /* without an event fd only the deadline ends it */
 
 typedef struct {
     int fd; /* ours */
@@ -316,8 +317,10 @@ KeeperRescue *keeper_rescue(const KeeperRescueFilesystem *filesystems, unsigned 
     rescue->items = g_new0(RescueItem, MAX(count, 1));
     rescue->keep = g_new0(int, count + 1);
     rescue->event_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (rescue->event_fd >= 0) /* else the deadline ends it */
+    if (rescue->event_fd >= 0)
         rescue->keep[rescue->n_keep++] = rescue->event_fd;
+    else
+        deadline = deadline_earlier(deadline, deadline_in(BLIND_US));
     for (unsigned i = 0; i < count; i++) {
         int fd = fcntl(filesystems[i].fd, F_DUPFD_CLOEXEC, 0);
 

@@ -331,6 +331,18 @@ const char *ledger_operation(const Ledger *ledger)
     return ledger_active(ledger) ? ledger->header->operation : "";
 }
 
+bool ledger_keeper_gone(const Ledger *ledger, const char *procfs)
+{
+    static const char NAME[] = "quiesced-keeper"; /* as the kernel cuts it */
+    uint32_t pid = load(&ledger->header->keeper_pid);
+    g_autofree char *path = g_strdup_printf("%s/%u/comm", procfs, pid);
+    g_autofree char *name = NULL;
+
+    /* A number that another program got meanwhile is not the keeper. */
+    return pid == 0 || !g_file_get_contents(path, &name, NULL, NULL) ||
+           !g_str_has_prefix(name, NAME);
+}
+
 unsigned ledger_filesystems(const Ledger *ledger)
 {
     return ledger_active(ledger) ? ledger->header->n_filesystems : 0;

@@ -31,18 +31,18 @@ struct Notify {
 };
 
 /* A path, or '@' and an abstract name. Others (vsock) are for containers and VMs as a whole. */
-static bool set_address(Notify *notify, const char *text)
+bool notify_address(const char *text, struct sockaddr_un *ret_address, socklen_t *ret_length)
 {
     size_t length = strlen(text);
 
-    if ((*text != '/' && *text != '@') || length < 2 || length >= sizeof notify->address.sun_path)
+    *ret_address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if ((*text != '/' && *text != '@') || length < 2 || length >= sizeof ret_address->sun_path)
         return false;
-    notify->address.sun_family = AF_UNIX;
-    memcpy(notify->address.sun_path, text, length);
+    memcpy(ret_address->sun_path, text, length);
     if (*text == '@')
-        notify->address.sun_path[0] = '\0';
+        ret_address->sun_path[0] = '\0';
     /* The length of an abstract name is part of it; a path ends in its NUL. */
-    notify->address_length =
+    *ret_length =
         (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + (*text == '/' ? 1 : 0));
     return true;
 }
@@ -52,7 +52,7 @@ Notify *notify_new(const char *socket_address)
     Notify *notify = g_new0(Notify, 1);
 
     notify->fd = -1;
-    if (socket_address && set_address(notify, socket_address))
+    if (socket_address && notify_address(socket_address, &notify->address, &notify->address_length))
         notify->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     return notify;
 }

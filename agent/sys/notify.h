@@ -12,8 +12,13 @@
 #include "base/error.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 typedef struct Notify Notify;
+
+/* The address NOTIFY_SOCKET names; false: none that can be used here. */
+bool notify_address(const char *text, struct sockaddr_un *ret_address, socklen_t *ret_length);
 
 Notify *notify_new(const char *socket_address); /* NOTIFY_SOCKET's value; NULL: does nothing */
 void notify_free(Notify *notify);

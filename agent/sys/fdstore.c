@@ -1,0 +1,236 @@
+/*
+ * fdstore: see fdstore.h.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "sys/fdstore.h"
+
+#include "keeper/message.h"
+#include "sys/notify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define NAME_PREFIX "hold-"
+
+typedef struct {
+    char *text;
+    int fd; /* owned; -1: none */
+} Packet;
+
+struct FdStore {
+    int fd; /* -1: no manager */
+    GQueue queue;
+    GSource *writable, *barrier, *timer;
+    int barrier_fd;
+    FdStoreDone done;
+    gpointer user_data;
+};
+
+static void packet_free(gpointer data)
+{
+    Packet *packet = data;
+
+    if (packet->fd >= 0)
+        (void)close(packet->fd);
+    g_free(packet->text);
+    g_free(packet);
+}
+
+/* False: the manager's socket is full. */
+static bool send_packet(const FdStore *store, const Packet *packet)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec part = {packet->text, strlen(packet->text)};
+    struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
+
+    if (packet->fd >= 0) {
+        header.msg_control = &control;
+        header.msg_controllen = sizeof control;
+        control.header.cmsg_level = SOL_SOCKET;
+        control.header.cmsg_type = SCM_RIGHTS;
+        control.header.cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(&control.header), &packet->fd, sizeof packet->fd);
+    }
+    return sendmsg(store->fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ||
+           (errno != EAGAIN && errno != ENOBUFS);
+}
+
+static gboolean on_writable(int fd, GIOCondition condition, gpointer user_data)
+{
+    FdStore *store = user_data;
+    Packet *packet = NULL;
+
+    (void)fd;
+    (void)condition;
+    while ((packet = g_queue_peek_head(&store->queue))) {
+        if (!send_packet(store, packet))
+            return G_SOURCE_CONTINUE;
+        packet_free(g_queue_pop_head(&store->queue));
+    }
+    deadline_source_clear(&store->writable);
+    return G_SOURCE_REMOVE;
+}
+
+static GSource *watch(int fd, GIOCondition condition, GUnixFDSourceFunc func, FdStore *store)
+{
+    GSource *source = g_unix_fd_source_new(fd, condition);
+
+    g_source_set_callback(source, G_SOURCE_FUNC(func), store, NULL);
+    g_source_attach(source, NULL);
+    return source;
+}
+
+/* Takes over `text` and `fd`. */
+static void say(FdStore *store, char *text, int fd)
+{
+    Packet *packet = g_new0(Packet, 1);
+
+    *packet = (Packet){text, fd};
+    g_queue_push_tail(&store->queue, packet);
+    if (!store->writable)
+        store->writable = watch(store->fd, G_IO_OUT, on_writable, store);
+}
+
+/* --- the confirmation --------------------------------------------------------------------------
+ */
+
+static void end_wait(FdStore *store)
+{
+    deadline_source_clear(&store->barrier);
+    deadline_source_clear(&store->timer);
+    if (store->barrier_fd >= 0)
+        (void)close(store->barrier_fd);
+    store->barrier_fd = -1;
+}
+
+static void tell(FdStore *store, bool stored)
+{
+    FdStoreDone done = store->done;
+
+    end_wait(store);
+    store->done = NULL;
+    if (done)
+        done(stored, store->user_data);
+}
+
+/* The manager closed its end: it has read everything before. */
+static gboolean on_barrier(int fd, GIOCondition condition, gpointer user_data)
+{
+    (void)fd;
+    (void)condition;
+    tell(user_data, true);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean on_deadline(gpointer user_data)
+{
+    tell(user_data, false);
+    return G_SOURCE_REMOVE;
+}
+
+static bool begin_barrier(FdStore *store)
+{
+    int pair[2];
+
+    if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) != 0)
+        return false;
+    store->barrier_fd = pair[0];
+    store->barrier = watch(pair[0], G_IO_HUP | G_IO_ERR, on_barrier, store);
+    say(store, g_strdup("BARRIER=1"), pair[1]);
+    return true;
+}
+
+void fdstore_put(FdStore *store, const int *fds, unsigned count, Deadline deadline,
+                 FdStoreDone done, gpointer user_data)
+{
+    bool complete = store->fd >= 0;
+
+    end_wait(store);
+    store->done = done;
+    store->user_data = user_data;
+    for (unsigned i = 0; i < count && complete; i++) {
+        int copy = fds[i] >= 0 ? fcntl(fds[i], F_DUPFD_CLOEXEC, 0) : -1;
+
+        if (fds[i] < 0)
+            continue;
+        complete = copy >= 0;
+        /* FDPOLL=0: the manager must not watch it, nor drop it for what it sees. */
+        if (complete)
+            say(store, g_strdup_printf("FDSTORE=1\nFDNAME=" NAME_PREFIX "%u\nFDPOLL=0", i), copy);
+    }
+    if (!complete || !begin_barrier(store))
+        deadline = deadline_in(0);
+    store->timer = deadline_source_new(deadline, on_deadline, store);
+}
+
+void fdstore_cancel(FdStore *store)
+{
+    if (!store)
+        return;
+    end_wait(store);
+    store->done = NULL;
+}
+
+void fdstore_remove(FdStore *store, unsigned count)
+{
+    if (!store || store->fd < 0)
+        return;
+    /* What was not sent yet need not be. */
+    g_queue_clear_full(&store->queue, packet_free);
+    for (unsigned i = 0; i < count; i++)
+        say(store, g_strdup_printf("FDSTOREREMOVE=1\nFDNAME=" NAME_PREFIX "%u", i), -1);
+}
+
+/* --- life --------------------------------------------------------------------------------------
+ */
+
+FdStore *fdstore_new(const char *socket_address)
+{
+    FdStore *store = g_new0(FdStore, 1);
+    struct sockaddr_un address;
+    socklen_t length = 0;
+
+    store->fd = store->barrier_fd = -1;
+    g_queue_init(&store->queue);
+    if (!socket_address || !notify_address(socket_address, &address, &length))
+        return store;
+    store->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (store->fd >= 0 &&
+        connect(store->fd, (const struct sockaddr *)(const void *)&address, length) != 0) {
+        (void)close(store->fd);
+        store->fd = -1;
+    }
+    return store;
+}
+
+void fdstore_free(FdStore *store)
+{
+    if (!store)
+        return;
+    end_wait(store);
+    deadline_source_clear(&store->writable);
+    g_queue_clear_full(&store->queue, packet_free);
+    if (store->fd >= 0)
+        (void)close(store->fd);
+    g_free(store);
+}
+
+bool fdstore_index(const char *name, unsigned *ret_index)
+{
+    guint64 index = 0;
+
+    if (!name || !g_str_has_prefix(name, NAME_PREFIX) ||
+        !g_ascii_string_to_unsigned(name + strlen(NAME_PREFIX), 10, 0, KEEPER_FILESYSTEMS_MAX - 1,
+                                    &index, NULL))
+        return false;
+    *ret_index = (unsigned)index;
+    return true;
+}

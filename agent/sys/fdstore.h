@@ -1,0 +1,31 @@
+/*
+ * fdstore: leaves the fds of an operation's filesystems with the service manager, so that the next
+ * start of the service has them even if both processes died and no path can be opened any more.
+ *
+ * By systemd's notification protocol (FDSTORE=1, BARRIER=1), one name a filesystem: its index in
+ * the ledger. PID 1 may be blocked while / is frozen, so nothing here waits for it: messages that
+ * do not fit its socket are sent when it takes them, and the confirmation comes as an event.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "base/deadline.h"
+
+typedef struct FdStore FdStore;
+
+/* `stored`: the manager has all of them. False: there is none, or it did not say so in time. */
+typedef void (*FdStoreDone)(bool stored, gpointer user_data);
+
+FdStore *fdstore_new(const char *socket_address); /* NOTIFY_SOCKET's value; NULL: no manager */
+void fdstore_free(FdStore *store);                /* what is stored stays stored */
+
+/* Stores fds[i] as index i, -1 is left out; `fds` are borrowed for the call. `done` comes once, not
+ * from within the call, and replaces the one of a call before. */
+void fdstore_put(FdStore *store, const int *fds, unsigned count, Deadline deadline,
+                 FdStoreDone done, gpointer user_data);
+void fdstore_cancel(FdStore *store); /* `done` does not come any more; NULL is fine */
+void fdstore_remove(FdStore *store, unsigned count); /* indexes 0 .. count - 1; NULL is fine */
+
+/* Whether `name` (of sd_listen_fds_with_names()) is one of these and not a socket. */
+bool fdstore_index(const char *name, unsigned *ret_index);
