@@ -5,6 +5,7 @@
  */
 #include "commands/call.h"
 
+#include "commands/heavy.h"
 #include "proto/reply.h"
 
 #include <stdlib.h>
@@ -35,7 +36,7 @@ Call *call_new(Commands *commands, const Command *command, Request *request, con
 
 static void call_free(Call *call)
 {
-    request_clear(&call->request);
+    heavy_clear(&call->request);
     g_free(call->channel);
     g_free(call);
 }

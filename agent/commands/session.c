@@ -6,6 +6,7 @@
 #include "commands/session.h"
 
 #include "commands/call.h"
+#include "commands/heavy.h"
 #include "proto/framer.h"
 #include "proto/reply.h"
 
@@ -13,7 +14,9 @@
 
 /* One request in line, or the error that takes its place. */
 typedef struct {
+    Session *session;
     Request request;
+    Offload *parsing; /* in a thread; what comes behind it waits */
     bool failed;
     ProtoError error;
     size_t size;
@@ -39,7 +42,9 @@ static void serve(Session *session);
 
 static void entry_free(Entry *entry)
 {
-    request_clear(&entry->request);
+    if (entry->parsing)
+        offload_cancel(entry->parsing);
+    heavy_clear(&entry->request);
     g_free(entry);
 }
 
@@ -120,7 +125,8 @@ static void serve(Session *session)
     if (session->serving)
         return;
     session->serving = true;
-    while (!session->running && (entry = g_queue_pop_head(&session->queue))) {
+    while (!session->running && (entry = g_queue_peek_head(&session->queue)) && !entry->parsing) {
+        (void)g_queue_pop_head(&session->queue);
         session->queued_bytes -= entry->size;
         if (entry->failed)
             send_error(session, &entry->error, entry->request.id);
@@ -129,14 +135,16 @@ static void serve(Session *session)
         entry_free(entry);
     }
     session->serving = false;
-    if (session->eof && !session->running && session->spec.finished)
+    if (session->eof && !session->running && g_queue_is_empty(&session->queue) &&
+        session->spec.finished)
         session->spec.finished(session->spec.user_data);
 }
 
 /* The host gave up on the freeze that runs here if this request came after it began. */
 static void maybe_cancel(Session *session, const Entry *entry)
 {
-    const Command *command = entry->failed ? NULL : commands_find(entry->request.command);
+    bool known = !entry->failed && !entry->parsing;
+    const Command *command = known ? commands_find(entry->request.command) : NULL;
 
     if (!command || !command->cancels || !session->running)
         return;
@@ -145,21 +153,31 @@ static void maybe_cancel(Session *session, const Entry *entry)
         call_cancel(session->running);
 }
 
+static bool is_full(const Session *session, size_t size)
+{
+    return session->queue.length >= SESSION_QUEUE_REQUESTS ||
+           session->queued_bytes + size > SESSION_QUEUE_BYTES;
+}
+
+static void fail_full(Session *session, Entry *entry)
+{
+    json_t *id = g_steal_pointer(&entry->request.id);
+
+    heavy_clear(&entry->request);
+    entry->request.id = id;
+    entry->failed = true;
+    entry->size = 0;
+    proto_error_set(&entry->error, PROTO_GENERIC_ERROR,
+                    "too many requests are waiting on channel %s (limit %u, %zu MiB)",
+                    session->channel, SESSION_QUEUE_REQUESTS, SESSION_QUEUE_BYTES >> 20);
+}
+
 static void enqueue(Session *session, Entry *entry)
 {
-    bool full = session->queue.length >= SESSION_QUEUE_REQUESTS ||
-                session->queued_bytes + entry->size > SESSION_QUEUE_BYTES;
-
     /* A request too many keeps its place in line, as an error; beyond twice the limit it is
      * dropped, nobody can be waiting for that answer. */
-    if (full && !entry->failed) {
-        entry->failed = true;
-        proto_error_set(&entry->error, PROTO_GENERIC_ERROR,
-                        "too many requests are waiting on channel %s (limit %u)", session->channel,
-                        SESSION_QUEUE_REQUESTS);
-        g_clear_pointer(&entry->request.arguments, json_decref);
-        entry->size = 0;
-    }
+    if (is_full(session, entry->size) && !entry->failed)
+        fail_full(session, entry);
     if (session->queue.length >= 2 * SESSION_QUEUE_REQUESTS) {
         entry_free(entry);
         return;
@@ -169,15 +187,46 @@ static void enqueue(Session *session, Entry *entry)
     maybe_cancel(session, entry);
 }
 
+static void parsed(HeavyResult *result, gpointer user_data)
+{
+    Entry *entry = user_data;
+
+    entry->parsing = NULL;
+    entry->request = result->request;
+    entry->failed = result->failed;
+    entry->error = result->error;
+    result->request = (Request){0};
+    heavy_result_free(result);
+    maybe_cancel(entry->session, entry);
+    serve(entry->session);
+}
+
+static void parse_elsewhere(Session *session, Entry *entry, size_t length)
+{
+    entry->parsing = heavy_parse(framer_take(session->framer), length, parsed, entry);
+    if (entry->parsing)
+        return;
+    entry->failed = true;
+    proto_error_set(&entry->error, PROTO_GENERIC_ERROR,
+                    "the request cannot be read now: too many threads hang in the kernel");
+}
+
 static void take_frame(Session *session, const FramerResult *result)
 {
     Entry *entry = g_new0(Entry, 1);
 
-    entry->size = session->running ? result->length : 0;
+    entry->session = session;
+    /* Alone it is served at once, whatever its size. */
+    if (session->running || !g_queue_is_empty(&session->queue))
+        entry->size = result->length;
     if (result->event == FRAMER_ERROR) {
         entry->failed = true;
         entry->size = 0;
         proto_error_set(&entry->error, PROTO_GENERIC_ERROR, "%s", result->data);
+    } else if (result->length > HEAVY_BYTES && is_full(session, entry->size)) {
+        fail_full(session, entry); /* not even its id is looked for */
+    } else if (result->length > HEAVY_BYTES) {
+        parse_elsewhere(session, entry, result->length);
     } else if (!request_parse(result->data, result->length, &entry->request, &entry->error)) {
         entry->failed = true;
     }

@@ -84,6 +84,18 @@ static void release(Framer *framer)
     framer->capacity = 0;
 }
 
+char *framer_take(Framer *framer)
+{
+    char *data = framer->delivered ? framer->data : NULL;
+
+    if (data == NULL)
+        return NULL;
+    framer->data = NULL;
+    framer->capacity = framer->length = 0;
+    framer->delivered = false;
+    return data;
+}
+
 Framer *framer_new(size_t size_max, unsigned depth_max)
 {
     Framer *framer = calloc(1, sizeof *framer);

@@ -55,6 +55,10 @@ void framer_free(Framer *framer); /* NULL is fine */
  * earlier call. A count of 0 only gives the last frame's memory back. */
 size_t framer_push(Framer *framer, const uint8_t *bytes, size_t count, FramerResult *ret_result);
 
+/* The memory of the frame just reported (FRAMER_FRAME) becomes the caller's, who frees it with
+ * free(); its `data` stays valid. NULL: none was reported. */
+char *framer_take(Framer *framer);
+
 /* A value was begun and is not finished (a skipped one counts too). */
 bool framer_in_frame(const Framer *framer);
 /* Forgets an unfinished value: peer gone, or silent for too long. Ends the last frame's data. */

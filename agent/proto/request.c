@@ -163,7 +163,7 @@ static bool take_members(json_t *root, Request *request, ProtoError *error)
 
 bool request_parse(const char *frame, size_t length, Request *ret_request, ProtoError *ret_error)
 {
-    *ret_request = (Request){NULL, NULL, NULL};
+    *ret_request = (Request){.size = length};
     json_t *root = parse(frame, length, ret_error);
     if (root == NULL)
         return false;
@@ -178,5 +178,5 @@ void request_clear(Request *request)
     free(request->command);
     json_decref(request->arguments);
     json_decref(request->id);
-    *request = (Request){NULL, NULL, NULL};
+    *request = (Request){0};
 }

@@ -32,6 +32,7 @@ typedef struct {
     char *command;     /* owned */
     json_t *arguments; /* owned reference, an object, or NULL when absent */
     json_t *id;        /* owned reference or NULL */
+    size_t size;       /* bytes of the frame: freeing takes time in proportion */
 } Request;
 
 /* True: `*ret_request` is filled and ends with request_clear(). False: `*ret_error` is set; where

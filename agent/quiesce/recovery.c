@@ -26,8 +26,7 @@ static bool recovery_settled(gpointer user_data)
     const Operation *operation = user_data;
     const Coordinator *coordinator = operation->owner;
 
-    return ledger_keeper_gone(coordinator->spec.ledger, coordinator->spec.paths.procfs) ||
-           keeper_is_idle(coordinator->keeper);
+    return ledger_keeper_gone(coordinator->spec.ledger) || keeper_is_idle(coordinator->keeper);
 }
 
 static void recovery_thawed(unsigned index, int error_number, gpointer user_data)

@@ -15,10 +15,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -331,16 +333,31 @@ const char *ledger_operation(const Ledger *ledger)
     return ledger_active(ledger) ? ledger->header->operation : "";
 }
 
-bool ledger_keeper_gone(const Ledger *ledger, const char *procfs)
+/* A number that another program got meanwhile is not the keeper. */
+static bool is_keeper(uint32_t pid)
 {
     static const char NAME[] = "quiesced-keeper"; /* as the kernel cuts it */
-    uint32_t pid = load(&ledger->header->keeper_pid);
-    g_autofree char *path = g_strdup_printf("%s/%u/comm", procfs, pid);
+    g_autofree char *path = g_strdup_printf("/proc/%u/comm", pid);
     g_autofree char *name = NULL;
 
-    /* A number that another program got meanwhile is not the keeper. */
-    return pid == 0 || !g_file_get_contents(path, &name, NULL, NULL) ||
-           !g_str_has_prefix(name, NAME);
+    return g_file_get_contents(path, &name, NULL, NULL) && g_str_has_prefix(name, NAME);
+}
+
+bool ledger_keeper_gone(const Ledger *ledger)
+{
+    uint32_t pid = load(&ledger->header->keeper_pid);
+    struct pollfd process = {.events = POLLIN};
+    bool gone = true;
+
+    if (pid == 0)
+        return true;
+    process.fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (process.fd < 0)
+        return errno == ESRCH || errno == EINVAL;
+    /* Readable when the last thread is gone, even if PID 1 is too stuck to reap it. */
+    gone = !is_keeper(pid) || poll(&process, 1, 0) == 1;
+    (void)close(process.fd);
+    return gone;
 }
 
 unsigned ledger_filesystems(const Ledger *ledger)

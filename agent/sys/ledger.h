@@ -43,8 +43,8 @@ void ledger_end(Ledger *ledger); /* everything is released; the verdict stays */
 bool ledger_active(const Ledger *ledger);
 const char *ledger_operation(const Ledger *ledger); /* "" without one */
 
-/* No process is left of the keeper that armed this operation (by /proc, which does not block). */
-bool ledger_keeper_gone(const Ledger *ledger, const char *procfs);
+/* No thread is left of the keeper that armed this operation. */
+bool ledger_keeper_gone(const Ledger *ledger);
 
 unsigned ledger_filesystems(const Ledger *ledger);
 const KeeperLedgerFilesystem *ledger_filesystem(const Ledger *ledger, unsigned index);

@@ -1,10 +1,12 @@
 """The wire: framing, errors, limits and connections, through a unix socket."""
 
 import json
+import threading
 import time
 import unittest
 
 import tap
+import testbed
 from testbed import Host, Testbed, wait_for
 
 
@@ -85,6 +87,33 @@ class Protocol(unittest.TestCase):
         with open(f"/proc/{self.bed.process.pid}/status", encoding="ascii") as status:
             peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
         self.assertLess(peak, 400 * 1024)
+
+    def test_a_huge_request_keeps_no_other_channel_waiting(self) -> None:
+        """Many small values are the slowest to parse; the string makes it as large as allowed."""
+        zeros = b"0," * 1_000_000
+        text = b"x" * (58 << 20)
+        other = self.bed.host()
+        longest = 0.0
+        sender = threading.Thread(target=self.host.send, args=(
+            b'{"execute":"guest-ping","id":1,"arguments":{"a":[' + zeros + b'0],"b":"' + text +
+            b'"}}\n{"execute":"guest-sync","arguments":{"id":2}}\n',))
+        sender.start()
+        answers: list[dict] = []
+        reader = threading.Thread(target=lambda: answers.extend(
+            [self.host.reply(60), self.host.reply(60)]))
+        reader.start()
+        while reader.is_alive():
+            began = time.monotonic()
+            other.call("guest-ping")
+            longest = max(longest, time.monotonic() - began)
+            time.sleep(0.002)
+        sender.join()
+        other.close()
+        self.assertEqual(answers[0]["id"], 1)
+        self.assertIn("is unexpected", answers[0]["error"]["desc"])
+        self.assertEqual(answers[1], {"return": 2})
+        print(f"# longest ping beside a 60 MiB request: {longest * 1000:.0f} ms")
+        self.assertLess(longest, 0.1 * testbed.SPEED)
 
     def test_half_a_request_then_silence(self) -> None:
         self.host.send(b'{"execute":"guest-pi')

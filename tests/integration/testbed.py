@@ -154,8 +154,8 @@ class Testbed:
         path = self.root / "hook.log"
         return path.read_text().splitlines() if path.exists() else []
 
-    def start(self, *options: str) -> None:
-        environment = {
+    def environment(self) -> dict[str, str]:
+        return {
             "PATH": os.environ["PATH"],
             "QUIESCED_TEST_CONFIG": str(self.root / "quiesced.conf"),
             "QUIESCED_TEST_RUNTIME": str(self.root / "run"),
@@ -169,8 +169,10 @@ class Testbed:
             "G_DEBUG": os.environ.get("G_DEBUG", ""),
             "ASAN_OPTIONS": "detect_leaks=1",
         }
+
+    def start(self, *options: str) -> None:
         self.process = subprocess.Popen(
-            [SERVICE, *options], env=environment, stdin=subprocess.DEVNULL,
+            [SERVICE, *options], env=self.environment(), stdin=subprocess.DEVNULL,
             stdout=self.log, stderr=self.log,
         )
         if not options:

@@ -1,0 +1,143 @@
+"""Nothing stays frozen, and no thaw says so that is not: deaths, hangs and failing FITHAWs."""
+
+import os
+import signal
+import subprocess
+import time
+import unittest
+
+import tap
+from testbed import SERVICE, AgentError, Testbed, wait_for
+
+
+class Guarantee(unittest.TestCase):
+    """One service per case; every case ends with a freeze and a thaw that work."""
+
+    def setUp(self) -> None:
+        self.bed = Testbed()
+        self.addCleanup(self.bed.__exit__)
+        self.bed.start()
+        self.host = self.bed.host()
+
+    def works(self, host=None) -> None:
+        host = host or self.host
+        wait_for(lambda: host.call("guest-quiesce-status")["ready"], 10, "a keeper", self.bed)
+        self.assertEqual(host.call("guest-fsfreeze-freeze"), 2)
+        self.assertEqual(host.call("guest-fsfreeze-thaw"), 2)
+        self.assertFalse(self.bed.anything_frozen())
+
+    def refused(self, execute: str) -> str:
+        with self.assertRaises(AgentError) as caught:
+            self.host.call(execute)
+        return caught.exception.desc
+
+    def keepers(self) -> list[int]:
+        assert self.bed.process
+        children = f"/proc/{self.bed.process.pid}/task/{self.bed.process.pid}/children"
+        with open(children, encoding="ascii") as pids:
+            return [int(pid) for pid in pids.read().split()]
+
+    def test_a_thaw_that_fails_is_no_success(self) -> None:
+        self.host.call("guest-fsfreeze-freeze")
+        self.bed.inject("b", "thaw EIO")
+        text = self.refused("guest-fsfreeze-thaw")
+        self.assertRegex(text, r"^quiesce failed: .*/fs/b: filesystem: not thawed yet.*Input/output")
+        self.assertEqual(self.host.call("guest-fsfreeze-status"), "frozen")
+        self.assertIn("not thawed yet", self.refused("guest-fsfreeze-thaw"))
+        self.assertIn("still being released", self.freeze_within(0.5))
+        self.bed.inject("b", "")
+        wait_for(lambda: not self.bed.anything_frozen(), 5, "the repeated FITHAW", self.bed)
+        wait_for(lambda: self.host.call("guest-fsfreeze-status") == "thawed", 5, "status", self.bed)
+        report = self.host.call("guest-quiesce-report", limit=9)["operations"]
+        self.assertTrue(any("not thawed yet" in r.get("error", "") for r in report), report)
+        self.works()
+
+    def freeze_within(self, seconds: float) -> str:
+        with self.assertRaises(AgentError) as caught:
+            self.host.call("guest-quiesce-freeze", budget_ms=int(seconds * 1000))
+        return caught.exception.desc
+
+    def test_a_thaw_that_hangs_is_no_success(self) -> None:
+        self.host.call("guest-fsfreeze-freeze")
+        self.bed.inject("b", "thaw hang")
+        self.assertIn("FITHAW is still in the kernel", self.refused("guest-fsfreeze-thaw"))
+        self.assertFalse(self.bed.frozen("a"))
+        self.bed.inject("b", "")
+        (self.bed.directory("b") / ".release").touch()
+        wait_for(lambda: not self.bed.anything_frozen(), 5, "the FITHAW's end", self.bed)
+        self.works()
+
+    def begin_stuck_freeze(self) -> None:
+        self.bed.inject("b", "freeze hang")
+        self.host.request("guest-fsfreeze-freeze")
+        wait_for(lambda: self.bed.frozen("a"), 5, "the other filesystem", self.bed)
+
+    def test_a_stopped_keeper_is_killed_and_what_it_begins_late_is_thawed(self) -> None:
+        self.host.call("guest-fsfreeze-freeze")
+        os.kill(self.keepers()[0], signal.SIGSTOP)
+        wait_for(lambda: not self.bed.anything_frozen(), 8, "the thaw without it", self.bed)
+        self.assertIn("fsfreeze is limited", self.refused("guest-fsfreeze-thaw"))
+        self.works()
+
+    def test_keeper_killed_with_a_freeze_in_flight(self) -> None:
+        self.begin_stuck_freeze()
+        os.kill(self.keepers()[0], signal.SIGKILL)
+        self.assertIn("error", self.host.reply())
+        wait_for(lambda: not self.bed.anything_frozen(), 2, "the others' thaw", self.bed)
+        self.bed.inject("b", "")
+        self.works()
+
+    def recover(self) -> subprocess.CompletedProcess:
+        return subprocess.run([SERVICE, "--recover"], env=self.bed.environment(), timeout=20, check=False,
+                              capture_output=True, text=True)
+
+    def test_both_killed_is_recovered_without_a_service(self) -> None:
+        self.bed.hook("10-app")
+        self.host.call("guest-fsfreeze-freeze")
+        for pid in self.keepers():
+            os.kill(pid, signal.SIGKILL)
+        self.bed.kill()
+        self.assertTrue(self.bed.anything_frozen())
+        began = time.monotonic()
+        result = self.recover()
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertFalse(self.bed.anything_frozen())
+        self.assertEqual(self.bed.hook_log()[-1], "10-app abort")
+        print(f"# recovered in {(time.monotonic() - began) * 1000:.0f} ms")
+        self.bed.start()
+        self.host = self.bed.host()
+        self.assertIn("fsfreeze is limited", self.refused("guest-fsfreeze-thaw"))
+        self.assertEqual(self.host.call("guest-fsfreeze-thaw"), 0)
+        self.assertEqual(self.bed.hook_log().count("10-app abort"), 1)
+        self.works()
+
+    def test_recovery_leaves_what_others_froze_alone(self) -> None:
+        self.host.call("guest-fsfreeze-freeze")
+        for pid in self.keepers():
+            os.kill(pid, signal.SIGKILL)
+        self.bed.kill()
+        (self.bed.directory("c")).mkdir()
+        (self.bed.directory("c") / ".frozen").touch()
+        self.assertEqual(self.recover().returncode, 0)
+        self.assertTrue(self.bed.frozen("c"))
+        self.assertEqual(self.bed.calls("c"), [])
+
+    def test_recovery_beside_a_running_service_touches_nothing(self) -> None:
+        self.host.call("guest-fsfreeze-freeze")
+        result = self.recover()
+        self.assertEqual(result.returncode, 1)
+        self.assertTrue(self.bed.frozen("a") and self.bed.frozen("b"))
+        self.assertEqual(self.host.call("guest-fsfreeze-thaw"), 2)
+
+    def test_a_late_participant_does_not_make_an_answered_thaw_lost(self) -> None:
+        self.bed.hook("10-slow", 'test "$1" != thaw || sleep 8')
+        self.host.call("guest-fsfreeze-freeze")
+        self.assertEqual(self.host.call("guest-fsfreeze-thaw"), 2)
+        self.bed.kill()
+        self.bed.start()
+        self.host = self.bed.host()
+        self.assertEqual(self.host.call("guest-fsfreeze-thaw"), 0)
+
+
+if __name__ == "__main__":
+    tap.main()
