@@ -6,6 +6,7 @@
 #include "agent.h"
 
 #include "commands/session.h"
+#include "sys/logind.h"
 #include "sys/notify.h"
 #include "sys/port.h"
 
@@ -45,6 +46,7 @@ struct Agent {
     Ledger *ledger;
     char *ledger_error;
     FdStore *store;
+    Logind *logind;     /* NULL in agent_recover() */
     GArray *stored_fds; /* int, by ledger index */
     Coordinator *coordinator;
     Commands *commands;
@@ -258,6 +260,19 @@ static void watch_ability(Agent *agent)
         agent->absent = deadline_source_new(deadline_in(ABSENT_AFTER_US), leave_ports, agent);
 }
 
+/* From the first verb to the last release the machine must not sleep without telling. */
+static void inhibit(Agent *agent)
+{
+    MachineState state = coordinator_state(agent->coordinator);
+    bool idle =
+        (state == STATE_THAWED || state == STATE_LOST) && coordinator_is_clear(agent->coordinator);
+
+    if (idle)
+        logind_release(agent->logind);
+    else
+        logind_hold(agent->logind);
+}
+
 static void coordinator_changed_state(gpointer user_data)
 {
     Agent *agent = user_data;
@@ -276,6 +291,18 @@ static void coordinator_changed_state(gpointer user_data)
     else
         notify_status(agent->notify, "unable to freeze: %s", reason);
     watch_ability(agent);
+    if (agent->logind)
+        inhibit(agent);
+}
+
+static void machine_going(bool suspend, gpointer user_data)
+{
+    Agent *agent = user_data;
+
+    if (suspend)
+        coordinator_lose(agent->coordinator, ENDED_BY_SUSPEND, "the machine is being suspended");
+    else
+        coordinator_lose(agent->coordinator, ENDED_BY_SHUTDOWN, "the machine is going down");
 }
 
 /* --- signals -----------------------------------------------------------------------------------
@@ -421,6 +448,7 @@ void agent_free(Agent *agent)
     ledger_close(agent->ledger);
     g_free(agent->ledger_error);
     fdstore_free(agent->store);
+    logind_free(agent->logind);
     g_array_unref(agent->stored_fds);
     notify_free(agent->notify);
     log_free(agent->log);
@@ -438,6 +466,7 @@ static bool agent_start(Agent *agent)
     (void)g_unix_signal_add(SIGTERM, on_terminate, agent);
     (void)g_unix_signal_add(SIGINT, on_terminate, agent);
     (void)g_unix_signal_add(SIGHUP, on_reload, agent);
+    agent->logind = logind_new(machine_going, agent);
     coordinator_start(agent->coordinator);
     if (!open_channels(agent, &error)) {
         log_error(agent->log, "%s", error->message);

@@ -67,6 +67,7 @@ const ConfigKey config_keys[] = {
           ON_DISCONNECT),
     WORDS("quiesce", "when-unable", CONFIG_FLAG, quiesce.absent_when_unable, "present",
           WHEN_UNABLE),
+    WORDS("quiesce", "emergency-thaw", CONFIG_FLAG, quiesce.emergency_thaw, "no", NO_YES),
     PLAIN("filesystems", "include", CONFIG_LIST, filesystems.include, "*",
           "write * for all; exclude=* freezes none"),
     PLAIN("filesystems", "exclude", CONFIG_LIST, filesystems.exclude, "", NULL),

@@ -37,6 +37,7 @@ typedef struct {
         char *host;              /* "auto" or a profile name */
         bool disconnect_cancels; /* on-disconnect=cancel */
         bool absent_when_unable; /* when-unable=absent */
+        bool emergency_thaw;
     } quiesce;
     struct {
         char **include, **exclude;

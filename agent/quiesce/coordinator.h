@@ -93,6 +93,10 @@ void coordinator_detach(Coordinator *coordinator, gpointer user_data, bool gone)
 void coordinator_stop(Coordinator *coordinator, ReportEndedBy ended_by, const char *reason,
                       void (*done)(gpointer user_data), gpointer user_data);
 
+/* The freeze must end now, other than by the host's thaw; nothing happens where none is under way.
+ */
+void coordinator_lose(Coordinator *coordinator, ReportEndedBy ended_by, const char *reason);
+
 MachineState coordinator_state(const Coordinator *coordinator);
 const char *coordinator_fsfreeze_status(const Coordinator *coordinator); /* "frozen", "thawed" */
 bool coordinator_verdict_pending(const Coordinator *coordinator);

@@ -120,7 +120,6 @@ void operation_release(Operation *operation, bool abort);
 void operation_stage_thawed(Operation *operation);
 void operation_stage_settled(Operation *operation);
 void operation_settle(Operation *operation);
-void coordinator_lose(Coordinator *coordinator, ReportEndedBy ended_by, const char *reason);
 void coordinator_note_loss(Coordinator *coordinator, ReportEndedBy ended_by, const char *reason);
 char *coordinator_verdict_text(const Coordinator *coordinator);
 void coordinator_consume_verdict(Coordinator *coordinator);
@@ -130,4 +129,5 @@ int64_t coordinator_boottime_us(void);
 
 /* recovery.c */
 void coordinator_recover(Coordinator *coordinator);
+void coordinator_emergency(Coordinator *coordinator);   /* the last rung, where it is allowed */
 void coordinator_drop_stored(Coordinator *coordinator); /* here and with the service manager */

@@ -42,6 +42,8 @@ typedef struct {
     void (*thawed)(FsStage *stage, gpointer user_data);
     /* After `thawed` with pending ones: now all are. */
     void (*settled)(FsStage *stage, gpointer user_data);
+    /* Without the keeper, and something cannot be thawed for UNFREEZE_PATIENT_US. */
+    void (*hopeless)(FsStage *stage, gpointer user_data);
     /* The freeze ended by itself: limit, silence, the keeper's death. Thawing has begun. */
     void (*lost)(FsStage *stage, ReportEndedBy ended_by, const char *reason, gpointer user_data);
 } FsStageEvents;

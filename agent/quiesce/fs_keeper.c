@@ -318,6 +318,13 @@ static void rescue_done(gpointer user_data)
     fs_stage_thaw_over(stage);
 }
 
+static void rescue_hopeless(gpointer user_data)
+{
+    FsStage *stage = user_data;
+
+    stage->events.hopeless(stage, stage->user_data);
+}
+
 static bool rescue_settled(gpointer user_data)
 {
     const FsStage *stage = user_data;
@@ -336,6 +343,7 @@ void fs_stage_rescue(FsStage *stage)
         .thawed = rescue_thawed,
         .failed = rescue_failed,
         .done = rescue_done,
+        .hopeless = rescue_hopeless,
         .user_data = stage,
     };
 

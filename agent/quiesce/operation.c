@@ -161,6 +161,12 @@ static void stage_settled(FsStage *stage, gpointer user_data)
     operation_stage_settled(user_data);
 }
 
+static void stage_hopeless(FsStage *stage, gpointer user_data)
+{
+    (void)stage;
+    coordinator_emergency(((Operation *)user_data)->owner);
+}
+
 static void stage_lost(FsStage *stage, ReportEndedBy ended_by, const char *reason,
                        gpointer user_data)
 {
@@ -290,6 +296,7 @@ static void survey_done(Survey *survey, gpointer user_data)
         .failed = stage_failed,
         .thawed = stage_thawed,
         .settled = stage_settled,
+        .hopeless = stage_hopeless,
         .lost = stage_lost,
     };
     Operation *operation = user_data;

@@ -11,6 +11,8 @@
  */
 #include "quiesce/coordinator_internal.h"
 
+#include "sys/sysrq.h"
+
 #include <unistd.h>
 
 static const char *mountpoint_of(const Coordinator *coordinator, unsigned index)
@@ -48,6 +50,25 @@ static void recovery_failed(unsigned index, int error_number, gpointer user_data
         mountpoint_of(operation->owner, index), g_strerror(error_number));
 }
 
+void coordinator_emergency(Coordinator *coordinator)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!coordinator->spec.config->quiesce.emergency_thaw)
+        return;
+    if (sysrq_thaw_all(coordinator->spec.paths.procfs, &error))
+        log_error(coordinator->spec.log,
+                  "Filesystems could not be thawed one by one; made the kernel thaw all "
+                  "(emergency-thaw=yes)");
+    else
+        log_error(coordinator->spec.log, "emergency-thaw: %s", error->message);
+}
+
+static void recovery_hopeless(gpointer user_data)
+{
+    coordinator_emergency(((Operation *)user_data)->owner);
+}
+
 static void recovery_done(gpointer user_data)
 {
     Operation *operation = user_data;
@@ -81,6 +102,7 @@ static void recover_filesystems(Operation *operation)
         .thawed = recovery_thawed,
         .failed = recovery_failed,
         .done = recovery_done,
+        .hopeless = recovery_hopeless,
         .user_data = operation,
     };
 

@@ -36,6 +36,7 @@ struct Unfreeze {
     unsigned count;
     GPtrArray *batches;
     int64_t started_us;
+    bool hopeless; /* was told */
     GSource *timer;
 };
 
@@ -65,11 +66,16 @@ unsigned unfreeze_left(const Unfreeze *unfreeze)
     return left;
 }
 
+static bool is_patient(const Unfreeze *unfreeze)
+{
+    return deadline_now() - unfreeze->started_us > UNFREEZE_PATIENT_US;
+}
+
 static void again(Unfreeze *unfreeze, bool soon)
 {
     int64_t delay = UNFREEZE_AGAIN_US;
 
-    if (deadline_now() - unfreeze->started_us > UNFREEZE_PATIENT_US)
+    if (is_patient(unfreeze))
         delay *= 10;
     if (unfreeze->timer && !soon)
         return;
@@ -188,6 +194,11 @@ static gboolean round_begin(gpointer user_data)
             frozen[n_frozen++] = one;
     }
     batch_begin(unfreeze, frozen, n_frozen, certain);
+    if (is_patient(unfreeze) && !unfreeze->hopeless && unfreeze_left(unfreeze) > 0) {
+        unfreeze->hopeless = true;
+        if (unfreeze->spec.hopeless)
+            unfreeze->spec.hopeless(unfreeze->spec.user_data);
+    }
     again(unfreeze, false);
     return G_SOURCE_REMOVE;
 }

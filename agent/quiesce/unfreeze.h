@@ -38,6 +38,8 @@ typedef struct {
     void (*failed)(unsigned index, int error_number, gpointer user_data);
     /* Nothing is left; the Unfreeze is to be freed by the callee. Never from unfreeze_new(). */
     void (*done)(gpointer user_data);
+    /* After UNFREEZE_PATIENT_US something is still frozen; told once. NULL: nobody to tell. */
+    void (*hopeless)(gpointer user_data);
     gpointer user_data;
 } UnfreezeSpec;
 

@@ -181,6 +181,7 @@ static void test_defaults(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     g_assert_cmpstr(config->quiesce.host, ==, "auto");
     g_assert_false(config->quiesce.disconnect_cancels);
     g_assert_false(config->quiesce.absent_when_unable);
+    g_assert_false(config->quiesce.emergency_thaw);
     g_assert_cmpstr(config->filesystems.include[0], ==, "*");
     g_assert_null(config->filesystems.include[1]);
     g_assert_null(config->filesystems.exclude[0]);
@@ -218,6 +219,7 @@ static const char OTHER[] = "[quiesce]\n"
                             "host=kubevirt\n"
                             "on-disconnect=cancel\n"
                             "when-unable=absent\n"
+                            "emergency-thaw=yes\n"
                             "[filesystems]\n"
                             "include=/srv/*; xfs\n"
                             "exclude=/scratch,/tmp\n"
@@ -258,6 +260,7 @@ static void test_reads_all(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     g_assert_cmpstr(config->quiesce.host, ==, "kubevirt");
     g_assert_true(config->quiesce.disconnect_cancels);
     g_assert_true(config->quiesce.absent_when_unable);
+    g_assert_true(config->quiesce.emergency_thaw);
     g_assert_cmpstr(config->filesystems.include[1], ==, "xfs");
     g_assert_true(config->filesystems.skip_errors);
     g_assert_false(config->filesystems.all_namespaces);

@@ -26,7 +26,7 @@ static void good(const char *frame, Request *ret_request)
 /* `id` is the JSON of the id kept, NULL for none. */
 static void bad_bytes(const char *frame, size_t length, const char *text, const char *id)
 {
-    g_auto(Request) request = {NULL, NULL, NULL};
+    g_auto(Request) request = {0};
     ProtoError error;
 
     g_assert_false(request_parse(frame, length, &request, &error));
@@ -52,7 +52,7 @@ static void bad(const char *frame, const char *text)
 /* For the parser's own words: only that it is one bounded line of the right kind. */
 static void malformed_bytes(const char *frame, size_t length)
 {
-    g_auto(Request) request = {NULL, NULL, NULL};
+    g_auto(Request) request = {0};
     ProtoError error;
 
     g_assert_false(request_parse(frame, length, &request, &error));
@@ -71,8 +71,8 @@ static void malformed(const char *frame)
 
 static void test_good(void)
 {
-    g_auto(Request) plain = {NULL, NULL, NULL};
-    g_auto(Request) full = {NULL, NULL, NULL};
+    g_auto(Request) plain = {0};
+    g_auto(Request) full = {0};
 
     good(" \n{\"execute\": \"guest-ping\"}\r\n", &plain);
     g_assert_cmpstr(plain.command, ==, "guest-ping");
@@ -95,7 +95,7 @@ static void test_id_kinds(void)
 
     for (size_t i = 0; i < G_N_ELEMENTS(ids); i++) {
         g_autofree char *frame = g_strdup_printf("{\"execute\":\"x\",\"id\":%s}", ids[i]);
-        g_auto(Request) request = {NULL, NULL, NULL};
+        g_auto(Request) request = {0};
         good(frame, &request);
         char *shown = json_dumps(request.id, JSON_ENCODE_ANY | JSON_COMPACT);
         g_assert_cmpstr(shown, ==, ids[i]);
@@ -116,7 +116,7 @@ static void test_not_an_object(void)
 static void test_words(void)
 {
     g_autofree char *word = g_strnfill(FRAMER_SCALAR_MAX, 'x');
-    g_auto(Request) request = {NULL, NULL, NULL};
+    g_auto(Request) request = {0};
     ProtoError error;
 
     bad("garbage", PARSE_ERROR "invalid keyword 'garbage'");
@@ -202,7 +202,7 @@ static void test_duplicates(void)
 
 static void check_argument(const char *frame, const char *expected)
 {
-    g_auto(Request) request = {NULL, NULL, NULL};
+    g_auto(Request) request = {0};
 
     good(frame, &request);
     g_assert_cmpstr(request.command, ==, "x");
@@ -224,7 +224,7 @@ static void test_single_quotes(void)
 static void test_depth(void)
 {
     g_autoptr(GString) frame = g_string_new("{\"execute\":\"x\",\"id\":");
-    g_auto(Request) request = {NULL, NULL, NULL};
+    g_auto(Request) request = {0};
 
     for (unsigned i = 1; i < FRAMER_DEPTH_MAX; i++)
         g_string_append_c(frame, '[');
@@ -243,14 +243,14 @@ static void test_long_strings(void)
     const size_t length = (size_t)8 << 20;
     g_autofree char *body = g_strnfill(length, 'A');
     g_autofree char *frame = g_strconcat("{'execute':'x','arguments':{'s':'", body, "'}}", NULL);
-    g_auto(Request) request = {NULL, NULL, NULL};
+    g_auto(Request) request = {0};
 
     good(frame, &request);
     g_assert_cmpuint(json_string_length(json_object_get(request.arguments, "s")), ==, length);
 
     /* The texts stay bounded. */
     g_autofree char *key = g_strconcat("{\"", body, "\":1}", NULL);
-    g_auto(Request) rejected = {NULL, NULL, NULL};
+    g_auto(Request) rejected = {0};
     ProtoError error;
     g_assert_false(request_parse(key, strlen(key), &rejected, &error));
     g_assert_true(g_str_has_prefix(error.text, "QMP input member 'AAAA"));
@@ -269,7 +269,7 @@ static const ArgSpec SPECS[] = {
 static void check_arguments(const char *arguments, const char *text)
 {
     g_autofree char *frame = g_strdup_printf("{\"execute\":\"x\",\"arguments\":%s}", arguments);
-    g_auto(Request) request = {NULL, NULL, NULL};
+    g_auto(Request) request = {0};
     ProtoError error = {PROTO_COMMAND_NOT_FOUND, ""};
 
     good(frame, &request);
@@ -306,7 +306,7 @@ static void test_arguments(void)
 
 static void test_no_arguments(void)
 {
-    g_auto(Request) request = {NULL, NULL, NULL};
+    g_auto(Request) request = {0};
     ProtoError error;
 
     good("{\"execute\":\"x\"}", &request);
