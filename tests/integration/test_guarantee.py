@@ -87,6 +87,15 @@ class Guarantee(unittest.TestCase):
         self.bed.inject("b", "")
         self.works()
 
+    def kill_both(self) -> None:
+        """Neither may have the time to thaw when the other is gone."""
+        assert self.bed.process
+        keepers = self.keepers()
+        self.bed.process.send_signal(signal.SIGSTOP)
+        for pid in keepers:
+            os.kill(pid, signal.SIGKILL)
+        self.bed.kill()
+
     def recover(self) -> subprocess.CompletedProcess:
         return subprocess.run([SERVICE, "--recover"], env=self.bed.environment(), timeout=20, check=False,
                               capture_output=True, text=True)
@@ -94,9 +103,7 @@ class Guarantee(unittest.TestCase):
     def test_both_killed_is_recovered_without_a_service(self) -> None:
         self.bed.hook("10-app")
         self.host.call("guest-fsfreeze-freeze")
-        for pid in self.keepers():
-            os.kill(pid, signal.SIGKILL)
-        self.bed.kill()
+        self.kill_both()
         self.assertTrue(self.bed.anything_frozen())
         began = time.monotonic()
         result = self.recover()
@@ -113,9 +120,7 @@ class Guarantee(unittest.TestCase):
 
     def test_recovery_leaves_what_others_froze_alone(self) -> None:
         self.host.call("guest-fsfreeze-freeze")
-        for pid in self.keepers():
-            os.kill(pid, signal.SIGKILL)
-        self.bed.kill()
+        self.kill_both()
         (self.bed.directory("c")).mkdir()
         (self.bed.directory("c") / ".frozen").touch()
         self.assertEqual(self.recover().returncode, 0)
