@@ -51,12 +51,14 @@ class Vm:
     """Started by start(); use as a context manager. Its disks are overlays: nothing is kept."""
 
     def __init__(self, tree: Path | None = None, disks: tuple[int, ...] = (), throttle: int = 0,
-                 kubevirt: bool = False, root: Path | None = None, name: str = "vm") -> None:
+                 kubevirt: bool = False, root: Path | None = None, name: str = "vm",
+                 serial: bool = False) -> None:
         self.image: Image = build()
         self.work = Path(tempfile.mkdtemp(prefix=f"quiesced-{name}-"))
         self.name = name
         self.throttle = throttle
         self.kubevirt = kubevirt
+        self.serial = serial  # a second serial line, on the socket `work`/serial
         self.process: subprocess.Popen | None = None
         self.console = self.work / "console"
         self.backing = root or self.image.root
@@ -118,6 +120,8 @@ class Vm:
             command += ["-chardev", f"socket,id=c{number},path={self.work}/port{number},server=on,"
                                     "wait=off",
                         "-device", f"virtserialport,chardev=c{number},name={port},id=p{number}"]
+        if self.serial:
+            command += ["-serial", f"unix:{self.work}/serial,server=on,wait=off"]
         if self.kubevirt:
             command += ["-smbios", "type=1,manufacturer=KubeVirt,product=None,family=KubeVirt"]
         return command
