@@ -385,8 +385,7 @@ bool hold_done(Hold *hold, HoldJob *job, int error_number, int64_t start_us, int
     return false;
 }
 
-/* The first THAW_DONE waits this long for what is still in the kernel. */
-static int64_t thaw_patience(const Hold *hold)
+int64_t hold_patience_us(const Hold *hold)
 {
     int64_t since = hold->thaw_start_us;
 
@@ -406,8 +405,8 @@ int64_t hold_next_us(const Hold *hold, int64_t now_us)
         if (hold->level_busy > 0 && hold->level_start_us + KEEPER_LEVEL_WAIT_US < next)
             next = hold->level_start_us + KEEPER_LEVEL_WAIT_US;
     }
-    if (!hold->thaw_told && thaw_patience(hold) < next)
-        next = thaw_patience(hold);
+    if (!hold->thaw_told && hold_patience_us(hold) < next)
+        next = hold_patience_us(hold);
     for (uint32_t i = 0; hold->unthawed > 0 && i < hold->count; i++) {
         const HoldEntry *entry = &hold->entries[i];
 
@@ -417,98 +416,4 @@ int64_t hold_next_us(const Hold *hold, int64_t now_us)
     /* What is due and still there waits for a free worker: looked at again soon, without spinning.
      */
     return next <= now_us ? now_us + HOLD_SOON_US : next;
-}
-
-/* --- reports -----------------------------------------------------------------------------------
- */
-
-static bool report_call(Hold *hold, KeeperMessage *message)
-{
-    static const uint32_t TYPES[] = {
-        [JOB_SYNC] = KEEPER_SYNCED, [JOB_FREEZE] = KEEPER_FROZE, [JOB_THAW] = KEEPER_THAWED};
-
-    for (uint32_t n = 0; n < hold->count; n++) {
-        HoldEntry *entry = &hold->entries[hold->report_next];
-
-        for (unsigned kind = JOB_SYNC; kind <= JOB_THAW; kind++) {
-            if (!(entry->reports & (1u << kind)))
-                continue;
-            entry->reports &= (uint8_t) ~(1u << kind);
-            message->type = TYPES[kind];
-            message->index = hold->report_next;
-            message->error = entry->calls[kind].error;
-            message->start_us = entry->calls[kind].start_us;
-            message->duration_us = entry->calls[kind].duration_us;
-            return true;
-        }
-        hold->report_next = (hold->report_next + 1) % hold->count;
-    }
-    return false;
-}
-
-static bool report_thaw_done(Hold *hold, int64_t now_us, KeeperMessage *message)
-{
-    unsigned pending;
-
-    if (hold->phase != HOLD_THAW || (hold->thaw_told && hold->settled_told))
-        return false;
-    pending = hold_pending(hold);
-    if (pending > 0 && (hold->thaw_told || hold->thaw_left > 0 || now_us < thaw_patience(hold)))
-        return false;
-    hold->thaw_told = true;
-    hold->settled_told = pending == 0;
-    message->type = KEEPER_THAW_DONE;
-    message->count = hold->thawed;
-    message->pending = pending;
-    message->cause = hold->cause;
-    message->start_us = hold->thaw_start_us;
-    if (hold->frozen > 0)
-        message->duration_us = (pending > 0 ? now_us : hold->thawed_us) - hold->frozen_us;
-    return true;
-}
-
-bool hold_report(Hold *hold, int64_t now_us, KeeperMessage *ret_message)
-{
-    *ret_message = (KeeperMessage){.version = KEEPER_VERSION};
-    if (report_call(hold, ret_message))
-        return true;
-    if (!hold->sync_told && hold->sync_next == hold->count && hold->slow == 0) {
-        hold->sync_told = true;
-        hold->sync_round = false;
-        ret_message->type = KEEPER_SYNC_DONE;
-        ret_message->count = hold->synced;
-        return true;
-    }
-    if (!hold->freeze_told && hold->phase >= HOLD_HELD) {
-        hold->freeze_told = true;
-        ret_message->type = KEEPER_FREEZE_DONE;
-        ret_message->count = hold->frozen;
-        ret_message->error = hold->freeze_error;
-        return true;
-    }
-    return report_thaw_done(hold, now_us, ret_message);
-}
-
-void hold_unreport(Hold *hold, const KeeperMessage *message)
-{
-    switch (message->type) {
-    case KEEPER_SYNCED:
-        hold->entries[message->index].reports |= 1u << JOB_SYNC;
-        break;
-    case KEEPER_FROZE:
-        hold->entries[message->index].reports |= 1u << JOB_FREEZE;
-        break;
-    case KEEPER_THAWED:
-        hold->entries[message->index].reports |= 1u << JOB_THAW;
-        break;
-    case KEEPER_SYNC_DONE:
-        hold->sync_told = false;
-        break;
-    case KEEPER_FREEZE_DONE:
-        hold->freeze_told = false;
-        break;
-    default:
-        hold->thaw_told = hold->settled_told = false;
-        break;
-    }
 }

@@ -122,6 +122,10 @@ bool hold_busy(const Hold *hold);        /* a worker is in a call */
 /* Thaws that could begin have not for KEEPER_LEVEL_WAIT_US: every worker is stuck. */
 bool hold_starved(Hold *hold, int64_t now_us);
 
-/* The next message for the service: SYNCED, FROZE, THAWED as they come, then a *_DONE. */
+/* Until when the first THAW_DONE waits for what is still in the kernel. */
+int64_t hold_patience_us(const Hold *hold);
+
+/* hold_report.c: the next message for the service: SYNCED, FROZE, THAWED as they come, then a
+ * *_DONE. */
 bool hold_report(Hold *hold, int64_t now_us, KeeperMessage *ret_message);
 void hold_unreport(Hold *hold, const KeeperMessage *message); /* it could not be sent */
