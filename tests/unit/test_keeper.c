@@ -372,6 +372,8 @@ static void what_was_said_before_the_end_is_not_obeyed(void)
 
     rig_arm(rig);
     kill(rig->pid, SIGSTOP);
+    /* The signal alone is not enough: it would still read what comes before it stops. */
+    g_assert_cmpint(waitpid(rig->pid, NULL, WUNTRACED), ==, rig->pid);
     rig_ask_freeze(rig, RIG_LIMIT_US);
     rig_hang_up(rig);
     kill(rig->pid, SIGCONT);
