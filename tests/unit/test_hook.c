@@ -4,15 +4,14 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "script_rig.h"
+
 #include "quiesce/participant.h"
 
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#define MSEC(n) ((n)*USEC_PER_MSEC)
 
 typedef struct {
     char *directory, *script, *runtime;
@@ -79,8 +78,7 @@ static void settled(Participant *participant, gpointer user_data)
 
 static void make(Fixture *f, const char *text, mode_t mode)
 {
-    g_assert_true(g_file_set_contents(f->script, text, -1, NULL));
-    g_assert_cmpint(chmod(f->script, mode), ==, 0);
+    script_write(f->script, text, mode);
     participant_free(f->participant);
     f->participant = hook_participant_new(&f->hook, &f->options);
     f->participant->settled = settled;
@@ -98,30 +96,6 @@ static void begin(Fixture *f, Verb verb, int64_t timeout_us)
     f->in_call = true;
     f->participant->ops->call(f->participant, verb, &context, deadline_in(timeout_us), answered, f);
     f->in_call = false;
-}
-
-static gboolean set_flag(gpointer user_data)
-{
-    *(bool *)user_data = true;
-    return G_SOURCE_REMOVE;
-}
-
-static bool run_until(const bool *flag, int64_t limit_us)
-{
-    bool over = false;
-    GSource *limit = deadline_source_new(deadline_in(limit_us), set_flag, &over);
-
-    while (!*flag && !over)
-        g_main_context_iteration(NULL, TRUE);
-    deadline_source_clear(&limit);
-    return *flag;
-}
-
-static void run_for(int64_t interval_us)
-{
-    bool never = false;
-
-    (void)run_until(&never, interval_us);
 }
 
 static void call(Fixture *f, Verb verb, int64_t timeout_us)

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "sys/process.h"
+#include "script_rig.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,107 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define OUTPUT_MAX ((size_t)8 << 10)
-#define MSEC(n)    ((n)*USEC_PER_MSEC)
 /* 32 and 33, which the C library keeps for its threads and ignores in what it spawns. */
 #define LIBC_SIGNALS G_GUINT64_CONSTANT(0x180000000)
-
-typedef struct {
-    Process *process;
-    bool done, gone, in_start;
-    unsigned done_calls;
-    ProcessEnd end;
-    int code;
-    int64_t duration_us, done_at_us, gone_at_us;
-    GString *output;
-    void (*in_done)(Process *process);
-} Child;
-
-static const char *const ENVIRONMENT[] = {"PATH=/usr/bin:/bin", "ONLY=this", NULL};
-
-static void child_done(Process *process, const ProcessResult *result, gpointer user_data)
-{
-    Child *child = user_data;
-
-    g_assert_false(child->in_start);
-    g_assert_false(child->gone);
-    child->done = true;
-    child->done_calls++;
-    child->end = result->end;
-    child->code = result->code;
-    child->duration_us = result->duration_us;
-    child->done_at_us = deadline_now();
-    g_assert_cmpuint(result->output[result->output_length], ==, 0);
-    child->output = g_string_new_len(result->output, (gssize)result->output_length);
-    if (child->in_done)
-        child->in_done(process);
-}
-
-static void child_gone(Process *process, gpointer user_data)
-{
-    Child *child = user_data;
-
-    g_assert_true(process == child->process);
-    g_assert_true(child->done);
-    child->gone = true;
-    child->gone_at_us = deadline_now();
-}
-
-static const ProcessEvents EVENTS = {.done = child_done, .gone = child_gone};
-
-static void start_argv(Child *child, const char *const *argv, int64_t timeout_us, size_t output_max)
-{
-    const ProcessSpec spec = {argv[0], argv, ENVIRONMENT, output_max};
-
-    child->in_start = true;
-    child->process = process_start(&spec, deadline_in(timeout_us), &EVENTS, child);
-    child->in_start = false;
-}
-
-static void start(Child *child, const char *script, int64_t timeout_us)
-{
-    const char *const argv[] = {"/bin/sh", "-c", script, NULL};
-
-    start_argv(child, argv, timeout_us, OUTPUT_MAX);
-}
-
-static void child_clear(Child *child)
-{
-    if (child->output)
-        g_string_free(child->output, TRUE);
-    *child = (Child){0};
-}
-
-static gboolean set_flag(gpointer user_data)
-{
-    *(bool *)user_data = true;
-    return G_SOURCE_REMOVE;
-}
-
-/* Runs the main loop until `*flag` or for `limit_us`; returns `*flag`. */
-static bool run_until(const bool *flag, int64_t limit_us)
-{
-    bool over = false;
-    GSource *limit = deadline_source_new(deadline_in(limit_us), set_flag, &over);
-
-    while (!*flag && !over)
-        g_main_context_iteration(NULL, TRUE);
-    deadline_source_clear(&limit);
-    return *flag;
-}
-
-static void run_for(int64_t interval_us)
-{
-    bool never = false;
-
-    (void)run_until(&never, interval_us);
-}
-
-static void wait_gone(Child *child)
-{
-    g_assert_true(run_until(&child->gone, MSEC(4000)));
-    g_assert_cmpuint(child->done_calls, ==, 1);
-}
 
 static bool exists(pid_t pid)
 {
@@ -138,9 +39,9 @@ static void test_exit(void)
 {
     Child child = {0};
 
-    start(&child, "echo out; echo err >&2; exit 3", MSEC(3000));
+    child_start(&child, "echo out; echo err >&2; exit 3", MSEC(3000));
     g_assert_cmpint(process_pid(child.process), ==, 0);
-    wait_gone(&child);
+    child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_EXITED);
     g_assert_cmpint(child.code, ==, 3);
     g_assert_cmpstr(child.output->str, ==, "out\nerr\n");
@@ -153,8 +54,8 @@ static void test_signal(void)
 {
     Child child = {0};
 
-    start(&child, "kill -KILL $$", MSEC(3000));
-    wait_gone(&child);
+    child_start(&child, "kill -KILL $$", MSEC(3000));
+    child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_SIGNALED);
     g_assert_cmpint(child.code, ==, SIGKILL);
     child_clear(&child);
@@ -168,12 +69,13 @@ static void test_clean_start(void)
 
     g_assert_cmpint(leak, >, 2);
     /* Only shell builtins look at the fds: a fork for a pipe would show its own. */
-    start(&child,
-          "pwd; env | grep -c '^ONLY=this$'; env | grep -c QUIESCE_TEST_LEAK; cat; n=0; "
-          "while [ $n -lt 30 ]; do [ -e /proc/$$/fd/$n ] && printf '%s ' $n; n=$((n + 1)); done; "
-          "read -r _ _ _ _ pgrp _ </proc/$$/stat; [ \"$pgrp\" = $$ ] && echo leader",
-          MSEC(3000));
-    wait_gone(&child);
+    child_start(
+        &child,
+        "pwd; env | grep -c '^ONLY=this$'; env | grep -c QUIESCE_TEST_LEAK; cat; n=0; "
+        "while [ $n -lt 30 ]; do [ -e /proc/$$/fd/$n ] && printf '%s ' $n; n=$((n + 1)); done; "
+        "read -r _ _ _ _ pgrp _ </proc/$$/stat; [ \"$pgrp\" = $$ ] && echo leader",
+        MSEC(3000));
+    child_wait_gone(&child);
     g_assert_cmpstr(child.output->str, ==, "/\n1\n0\n0 1 2 leader\n");
     close(leak);
     child_clear(&child);
@@ -187,8 +89,8 @@ static void test_clean_signals(void)
     char *ignored;
 
     g_assert_true(signal(SIGUSR2, SIG_IGN) != SIG_ERR);
-    start_argv(&child, argv, MSEC(3000), OUTPUT_MAX);
-    wait_gone(&child);
+    child_start_argv(&child, argv, MSEC(3000), OUTPUT_MAX);
+    child_wait_gone(&child);
     g_assert_true(signal(SIGUSR2, SIG_DFL) != SIG_ERR);
     g_assert_true(g_str_has_prefix(child.output->str, "SigBlk:\t0000000000000000\nSigIgn:\t"));
     ignored = strrchr(child.output->str, '\t') + 1;
@@ -200,13 +102,13 @@ static void test_timeout(void)
 {
     Child child = {0};
 
-    start(&child, "echo started; exec sleep 30", MSEC(150));
+    child_start(&child, "echo started; exec sleep 30", MSEC(150));
     g_assert_true(run_until(&child.done, MSEC(3000)));
     g_assert_cmpint(child.end, ==, PROCESS_TIMED_OUT);
     g_assert_cmpstr(child.output->str, ==, "started\n");
     g_assert_cmpint(child.duration_us, >=, MSEC(150));
     g_assert_cmpint(child.duration_us, <, MSEC(450));
-    wait_gone(&child);
+    child_wait_gone(&child);
     g_assert_cmpint(child.gone_at_us - child.done_at_us, <, MSEC(500)); /* SIGTERM was enough */
     child_clear(&child);
 }
@@ -216,11 +118,11 @@ static void test_ignores_sigterm(void)
 {
     Child child = {0};
 
-    start(&child, "trap '' TERM; while :; do sleep 0.05; done", MSEC(400));
+    child_start(&child, "trap '' TERM; while :; do sleep 0.05; done", MSEC(400));
     g_assert_true(run_until(&child.done, MSEC(3000)));
     g_assert_false(child.gone);
     g_assert_cmpint(child.duration_us, <, MSEC(900));
-    wait_gone(&child);
+    child_wait_gone(&child);
     g_assert_cmpint(child.gone_at_us - child.done_at_us, >=, PROCESS_KILL_DELAY_US - MSEC(50));
     g_assert_cmpint(child.gone_at_us - child.done_at_us, <, PROCESS_KILL_DELAY_US + MSEC(700));
     child_clear(&child);
@@ -232,12 +134,12 @@ static void test_grandchild_killed(void)
     Child child = {0};
     pid_t grandchild;
 
-    start(&child, "sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.05; done' & wait",
-          MSEC(200));
+    child_start(&child, "sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.05; done' & wait",
+                MSEC(200));
     g_assert_true(run_until(&child.done, MSEC(3000)));
     grandchild = (pid_t)g_ascii_strtoll(child.output->str, NULL, 10);
     g_assert_cmpint(grandchild, >, 1);
-    wait_gone(&child);
+    child_wait_gone(&child);
     g_assert_true(ends_within(grandchild, MSEC(500)));
     child_clear(&child);
 }
@@ -248,8 +150,8 @@ static void test_background_child(void)
     Child child = {0};
     pid_t background;
 
-    start(&child, "sleep 30 & echo $!; exit 0", MSEC(3000));
-    wait_gone(&child);
+    child_start(&child, "sleep 30 & echo $!; exit 0", MSEC(3000));
+    child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_EXITED);
     g_assert_cmpint(child.duration_us, <, MSEC(1500));
     background = (pid_t)g_ascii_strtoll(child.output->str, NULL, 10);
@@ -265,8 +167,8 @@ static void test_background_flood(void)
 {
     Child child = {0};
 
-    start(&child, "yes & echo $! >&2; sleep 0.1; exit 0", MSEC(3000));
-    wait_gone(&child);
+    child_start(&child, "yes & echo $! >&2; sleep 0.1; exit 0", MSEC(3000));
+    child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_EXITED);
     g_assert_cmpint(child.duration_us, <, MSEC(1500));
     child_clear(&child);
@@ -276,8 +178,9 @@ static void test_flood(void)
 {
     Child child = {0};
 
-    start(&child, "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo the last line", MSEC(4000));
-    wait_gone(&child);
+    child_start(&child, "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo the last line",
+                MSEC(4000));
+    child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_EXITED);
     g_assert_cmpuint(child.output->len, ==, OUTPUT_MAX);
     g_assert_true(g_str_has_suffix(child.output->str, "xxx\nthe last line\n"));
@@ -291,16 +194,16 @@ static void test_ring(void)
                                 "for i in 0 1 2 3 4 5 6; do echo $i; sleep 0.01; done", NULL};
     Child child = {0};
 
-    start_argv(&child, argv, MSEC(3000), 5);
-    wait_gone(&child);
+    child_start_argv(&child, argv, MSEC(3000), 5);
+    child_wait_gone(&child);
     g_assert_cmpstr(child.output->str, ==, "\n5\n6\n");
     child_clear(&child);
-    start_argv(&child, argv, MSEC(3000), 14);
-    wait_gone(&child);
+    child_start_argv(&child, argv, MSEC(3000), 14);
+    child_wait_gone(&child);
     g_assert_cmpstr(child.output->str, ==, "0\n1\n2\n3\n4\n5\n6\n");
     child_clear(&child);
-    start_argv(&child, argv, MSEC(3000), 0);
-    wait_gone(&child);
+    child_start_argv(&child, argv, MSEC(3000), 0);
+    child_wait_gone(&child);
     g_assert_cmpuint(child.output->len, ==, 0);
     child_clear(&child);
 }
@@ -318,13 +221,13 @@ static void test_flood_leaves_loop_alive(void)
     unsigned ticks = 0;
     guint timer = g_timeout_add(5, count_tick, &ticks);
 
-    start(&child, "exec yes", MSEC(400));
+    child_start(&child, "exec yes", MSEC(400));
     g_assert_true(run_until(&child.done, MSEC(3000)));
     g_assert_cmpint(child.end, ==, PROCESS_TIMED_OUT);
     g_assert_cmpint(child.duration_us, <, MSEC(800));
     g_assert_cmpuint(ticks, >=, 20);
     g_source_remove(timer);
-    wait_gone(&child);
+    child_wait_gone(&child);
     child_clear(&child);
 }
 
@@ -332,13 +235,13 @@ static void test_cancel(void)
 {
     Child child = {0};
 
-    start(&child, "exec sleep 30", MSEC(20000));
+    child_start(&child, "exec sleep 30", MSEC(20000));
     while (process_pid(child.process) == 0)
         g_main_context_iteration(NULL, TRUE);
     process_cancel(child.process);
     g_assert_false(child.done);
     process_cancel(child.process);
-    wait_gone(&child);
+    child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_CANCELLED);
     g_assert_cmpint(child.duration_us, <, MSEC(1000));
     child_clear(&child);
@@ -348,9 +251,9 @@ static void test_cancel_while_starting(void)
 {
     Child child = {0};
 
-    start(&child, "exec sleep 30", MSEC(20000));
+    child_start(&child, "exec sleep 30", MSEC(20000));
     process_cancel(child.process);
-    wait_gone(&child);
+    child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_CANCELLED);
     g_assert_cmpint(child.gone_at_us - child.done_at_us, <, MSEC(900));
     child_clear(&child);
@@ -360,8 +263,8 @@ static void test_cancel_from_done(void)
 {
     Child child = {.in_done = process_cancel};
 
-    start(&child, "exit 7", MSEC(3000));
-    wait_gone(&child);
+    child_start(&child, "exit 7", MSEC(3000));
+    child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_EXITED);
     g_assert_cmpint(child.code, ==, 7);
     child_clear(&child);
@@ -372,15 +275,15 @@ static void test_abandon(void)
     Child running = {0}, starting = {0}, ended = {.in_done = process_abandon};
     pid_t pid;
 
-    start(&running, "exec sleep 30", MSEC(20000));
+    child_start(&running, "exec sleep 30", MSEC(20000));
     while (process_pid(running.process) == 0)
         g_main_context_iteration(NULL, TRUE);
     pid = process_pid(running.process);
     process_abandon(running.process);
     g_assert_true(ends_within(pid, MSEC(1000)));
-    start(&starting, "exec sleep 30", MSEC(20000));
+    child_start(&starting, "exec sleep 30", MSEC(20000));
     process_abandon(starting.process);
-    start(&ended, "exit 0", MSEC(3000));
+    child_start(&ended, "exit 0", MSEC(3000));
     g_assert_true(run_until(&ended.done, MSEC(3000)));
     run_for(MSEC(50));
     g_assert_false(running.done || running.gone);
@@ -394,11 +297,11 @@ static void test_late_loop_is_not_a_timeout(void)
 {
     Child child = {0};
 
-    start(&child, "exit 0", MSEC(200));
+    child_start(&child, "exit 0", MSEC(200));
     while (process_pid(child.process) == 0)
         g_main_context_iteration(NULL, TRUE);
     g_usleep((gulong)MSEC(400));
-    wait_gone(&child);
+    child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_EXITED);
     child_clear(&child);
 }
@@ -409,8 +312,8 @@ static void test_status_taken_away(void)
     Child child = {0};
 
     g_assert_true(signal(SIGCHLD, SIG_IGN) != SIG_ERR);
-    start(&child, "sleep 0.1", MSEC(3000));
-    wait_gone(&child);
+    child_start(&child, "sleep 0.1", MSEC(3000));
+    child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_FAILED);
     g_assert_cmpint(child.code, ==, ECHILD);
     g_assert_true(signal(SIGCHLD, SIG_DFL) != SIG_ERR);
@@ -423,9 +326,9 @@ static int64_t run_parallel(unsigned count)
     int64_t begin = deadline_now();
 
     for (unsigned i = 0; i < count; i++)
-        start(&children[i], "exec sleep 0.1", MSEC(4000));
+        child_start(&children[i], "exec sleep 0.1", MSEC(4000));
     for (unsigned i = 0; i < count; i++) {
-        wait_gone(&children[i]);
+        child_wait_gone(&children[i]);
         g_assert_cmpint(children[i].end, ==, PROCESS_EXITED);
         g_assert_cmpint(children[i].code, ==, 0);
         child_clear(&children[i]);

@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "sys/process.h"
+#include "script_rig.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
@@ -15,87 +15,8 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#define MSEC(n) ((n)*USEC_PER_MSEC)
-
-typedef struct {
-    Process *process;
-    bool done, gone;
-    ProcessEnd end;
-    int code;
-    int64_t duration_us;
-} Child;
-
-static void child_done(Process *process, const ProcessResult *result, gpointer user_data)
-{
-    Child *child = user_data;
-
-    g_assert_true(process == child->process);
-    g_assert_false(child->done);
-    child->done = true;
-    child->end = result->end;
-    child->code = result->code;
-    child->duration_us = result->duration_us;
-}
-
-static void child_gone(Process *process, gpointer user_data)
-{
-    Child *child = user_data;
-
-    (void)process;
-    g_assert_true(child->done);
-    child->gone = true;
-}
-
-static const ProcessEvents EVENTS = {.done = child_done, .gone = child_gone};
-
-static void start_argv(Child *child, const char *const *argv, int64_t timeout_us)
-{
-    const char *const envp[] = {"PATH=/usr/bin:/bin", NULL};
-    const ProcessSpec spec = {argv[0], argv, envp, 1024};
-
-    child->process = process_start(&spec, deadline_in(timeout_us), &EVENTS, child);
-}
-
-static void start(Child *child, const char *script, int64_t timeout_us)
-{
-    const char *const argv[] = {"/bin/sh", "-c", script, NULL};
-
-    start_argv(child, argv, timeout_us);
-}
-
-static gboolean set_flag(gpointer user_data)
-{
-    *(bool *)user_data = true;
-    return G_SOURCE_REMOVE;
-}
-
-/* Runs the main loop until `*flag` or for `limit_us`; returns `*flag`. */
-static bool run_until(const bool *flag, int64_t limit_us)
-{
-    bool over = false;
-    GSource *limit = deadline_source_new(deadline_in(limit_us), set_flag, &over);
-
-    while (!*flag && !over)
-        g_main_context_iteration(NULL, TRUE);
-    deadline_source_clear(&limit);
-    return *flag;
-}
-
-static void run_for(int64_t interval_us)
-{
-    bool never = false;
-
-    (void)run_until(&never, interval_us);
-}
-
-static void wait_gone(Child *child)
-{
-    g_assert_true(run_until(&child->gone, MSEC(4000)));
-}
 
 static void test_cannot_start(void)
 {
@@ -105,18 +26,18 @@ static void test_cannot_start(void)
     const char *const plain[] = {script, NULL};
     Child child = {0};
 
-    start_argv(&child, missing, MSEC(3000));
-    wait_gone(&child);
+    child_start_argv(&child, missing, MSEC(3000), 0);
+    child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_FAILED);
     g_assert_cmpint(child.code, ==, ENOENT);
-    child = (Child){0};
+    child_clear(&child);
 
-    g_assert_true(g_file_set_contents(script, "#!/bin/sh\n", -1, NULL));
-    g_assert_cmpint(chmod(script, 0644), ==, 0);
-    start_argv(&child, plain, MSEC(3000));
-    wait_gone(&child);
+    script_write(script, "#!/bin/sh\n", 0644);
+    child_start_argv(&child, plain, MSEC(3000), 0);
+    child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_FAILED);
     g_assert_cmpint(child.code, ==, EACCES);
+    child_clear(&child);
     g_assert_cmpint(g_unlink(script), ==, 0);
     g_assert_cmpint(g_rmdir(directory), ==, 0);
 }
@@ -130,11 +51,12 @@ static void test_no_descriptors(void)
     none = old;
     none.rlim_cur = 0;
     g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &none), ==, 0);
-    start(&child, "exit 0", MSEC(3000));
+    child_start(&child, "exit 0", MSEC(3000));
     g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &old), ==, 0);
-    wait_gone(&child);
+    child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_FAILED);
     g_assert_cmpint(child.code, ==, EMFILE);
+    child_clear(&child);
 }
 
 /* Makes every execve of this process and its children wait until the returned fd answers; what a
@@ -188,8 +110,8 @@ static void stuck_exec_child(const char *directory)
         return;
     }
     for (unsigned i = 0; i < 4; i++)
-        start(&stuck[i], script, MSEC(100));
-    start(&queued, script, MSEC(50));
+        child_start(&stuck[i], script, MSEC(100));
+    child_start(&queued, script, MSEC(50));
     for (unsigned i = 0; i < 4; i++) {
         held[i] = next_exec(listener);
         g_assert_cmpuint(held[i], !=, 0);
@@ -198,18 +120,22 @@ static void stuck_exec_child(const char *directory)
         g_assert_cmpint(stuck[i].duration_us, <, MSEC(400));
         g_assert_false(stuck[i].gone);
     }
-    wait_gone(&queued);
+    child_wait_gone(&queued);
     g_assert_cmpint(queued.end, ==, PROCESS_TIMED_OUT);
-    start(&next, "exit 4", MSEC(3000));
+    child_start(&next, "exit 4", MSEC(3000));
     held_next = next_exec(listener);
     g_assert_cmpuint(held_next, !=, 0);
     let_exec(listener, held_next);
-    wait_gone(&next);
+    child_wait_gone(&next);
     g_assert_cmpint(next.end, ==, PROCESS_EXITED);
     for (unsigned i = 0; i < 4; i++)
         let_exec(listener, held[i]);
-    for (unsigned i = 0; i < 4; i++)
-        wait_gone(&stuck[i]);
+    for (unsigned i = 0; i < 4; i++) {
+        child_wait_gone(&stuck[i]);
+        child_clear(&stuck[i]);
+    }
+    child_clear(&queued);
+    child_clear(&next);
     run_for(MSEC(400)); /* for whoever was not killed */
 }
 
