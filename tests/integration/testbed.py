@@ -167,7 +167,8 @@ class Testbed:
             "QUIESCED_TEST_DMI": str(self.root / "dmi"),
             "QUIESCED_TEST_OWNER": str(os.getuid()),
             "G_DEBUG": os.environ.get("G_DEBUG", ""),
-            "ASAN_OPTIONS": "detect_leaks=1",
+            "ASAN_OPTIONS": f"detect_leaks=1:log_path={self.root}/sanitizer",
+            "TSAN_OPTIONS": f"{os.environ.get('TSAN_OPTIONS', '')}:log_path={self.root}/sanitizer",
         }
 
     def start(self, *options: str) -> None:
@@ -221,6 +222,9 @@ class Testbed:
                 self.process.kill()
         self.log.close()
         text = (self.root / "log").read_text(errors="replace")
+        # Files of their own: the keeper's workers have no standard error.
+        for report in self.root.glob("sanitizer.*"):
+            text += report.read_text(errors="replace")
         shutil.rmtree(self.root, ignore_errors=True)
         if "Sanitizer" in text or "CRITICAL" in text or "is a defect" in text:
             raise AssertionError(text)
