@@ -92,6 +92,12 @@ static void recover_filesystems(Coordinator *coordinator)
     recovery->opening = 1;
     for (unsigned i = 0; i < ledger_filesystems(ledger); i++) {
         const KeeperLedgerFilesystem *entry = ledger_filesystem(ledger, i);
+        /* By its device, in whatever namespace: what is at the path by now may be another's. */
+        bool exact = coordinator->spec.check_mount_id;
+        ReachPlace place = {.path = entry->mountpoint,
+                            .mount_id = -1,
+                            .major = exact ? entry->major : 0,
+                            .minor = exact ? entry->minor : 0};
         RecoveryItem *item = NULL;
 
         if (entry->state != KEEPER_FS_FROZEN && entry->state != KEEPER_FS_IN_FLIGHT)
@@ -99,8 +105,7 @@ static void recover_filesystems(Coordinator *coordinator)
         item = g_new0(RecoveryItem, 1);
         *item = (RecoveryItem){recovery, i, entry->rank, NULL};
         recovery->opening++;
-        item->open = offload_open(entry->mountpoint, -1, deadline_in(RECOVERY_OPEN_US),
-                                  recovery_opened, item);
+        item->open = offload_open(&place, deadline_in(RECOVERY_OPEN_US), recovery_opened, item);
     }
     if (--recovery->opening == 0)
         recovery_rescue(recovery);
