@@ -21,8 +21,9 @@ def check(condition, text="") -> None:
 class Machine:
     """A booted machine with the agent running; nothing is left frozen between cases."""
 
-    def __init__(self, tree: Path, kubevirt: bool = False, name: str = "vm") -> None:
-        self.vm = Vm(tree, disks=(400, 400, 400), kubevirt=kubevirt, name=name)
+    def __init__(self, tree: Path, kubevirt: bool = False, name: str = "vm",
+                 more_disks: tuple[int, ...] = ()) -> None:
+        self.vm = Vm(tree, disks=(400, 400, 400, *more_disks), kubevirt=kubevirt, name=name)
 
     def __enter__(self) -> "Machine":
         self.vm.start()
