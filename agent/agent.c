@@ -393,7 +393,7 @@ static void build_coordinator(Agent *agent, const HostProfile *profile)
         .keeper_socket = agent->paths.keeper_socket,
         .keeper_program = agent->paths.keeper_program,
         .paths = {agent->paths.mountinfo, agent->paths.sysfs, agent->paths.procfs,
-                  agent->paths.hook_owner},
+                  agent->paths.hook_owner, agent->paths.runtime_dir},
         .runtime_dir = agent->paths.runtime_dir,
         .check_mount_id = agent->paths.check_mount_id,
         .profile = profile,

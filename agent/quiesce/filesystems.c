@@ -7,6 +7,7 @@
 
 #include "sys/writeback.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -50,11 +51,8 @@ FsStage *fs_stage_new(const FsStageSpec *spec, const FsStageEvents *events, gpoi
         ReportFilesystem *entry = report_add_filesystem(spec->report, mount);
         FsItem *item = NULL;
 
-        if (mount->action == MOUNT_SKIP || mount->hidden) {
-            report_fs_reason(entry, FS_SKIPPED, "%s",
-                             mount->hidden ? "every mount point is mounted over" : mount->reason);
-            if (mount->hidden && mount->action == MOUNT_FREEZE)
-                report_lower(spec->report, LEVEL_CRASH, "%s: mounted over", mount->mountpoint);
+        if (mount->action == MOUNT_SKIP) {
+            report_fs_reason(entry, FS_SKIPPED, "%s", mount->reason);
             continue;
         }
         item = g_new0(FsItem, 1);
@@ -175,6 +173,31 @@ static void fs_stage_opens_done(FsStage *stage)
         fs_stage_arm(stage);
 }
 
+/* An error or a skip, by policy; `item->entry->reason` says why. */
+static void fs_item_unreachable(FsItem *item)
+{
+    FsStage *stage = item->stage;
+
+    if (item->to_freeze && stage->spec.skip_errors)
+        report_lower(stage->spec.report, LEVEL_CRASH, "%s: %s", item->mount->mountpoint,
+                     item->entry->reason);
+    else if (item->to_freeze)
+        fs_stage_fail(stage, item->mount->mountpoint, "%s", item->entry->reason);
+}
+
+static const char *open_problem(int error_number)
+{
+    switch (error_number) {
+    case EXDEV:
+    case EBUSY:
+        return "mounted over by what cannot be moved aside";
+    case ETIMEDOUT:
+        return "no answer; is its disk or server there?";
+    default:
+        return g_strerror(error_number);
+    }
+}
+
 static void fs_item_opened(int fd, int error_number, gpointer user_data)
 {
     FsItem *item = user_data;
@@ -183,17 +206,33 @@ static void fs_item_opened(int fd, int error_number, gpointer user_data)
     item->open = NULL;
     item->fd = fd;
     stage->opening--;
-    if (fd < 0) {
+    if (fd < 0 && error_number == ENODEV) {
+        item->to_freeze = false;
+        report_fs_reason(item->entry, FS_SKIPPED, "unmounted meanwhile");
+    } else if (fd < 0) {
         report_fs_reason(item->entry, FS_FAILED, "cannot be opened: %s",
-                         error_number == EXDEV ? "mounted over" : g_strerror(error_number));
-        if (item->to_freeze && stage->spec.skip_errors)
-            report_lower(stage->spec.report, LEVEL_CRASH, "%s: %s", item->mount->mountpoint,
-                         item->entry->reason);
-        else if (item->to_freeze)
-            fs_stage_fail(stage, item->mount->mountpoint, "%s", item->entry->reason);
+                         open_problem(error_number));
+        fs_item_unreachable(item);
     }
     if (stage->opening == 0 && stage->state == FS_OPENING)
         fs_stage_opens_done(stage);
+}
+
+static void fs_item_open(FsItem *item)
+{
+    const FsStageSpec *spec = &item->stage->spec;
+    ReachPlace place = reach_place(item->mount, spec->procfs, spec->check_mount_id);
+
+    item->open = offload_open(&place, deadline_in(FS_OPEN_US), fs_item_opened, item);
+}
+
+static gboolean nothing_to_open(gpointer user_data)
+{
+    FsStage *stage = user_data;
+
+    deadline_source_clear(&stage->timer);
+    fs_stage_opens_done(stage);
+    return G_SOURCE_REMOVE;
 }
 
 void fs_stage_open(FsStage *stage)
@@ -203,12 +242,17 @@ void fs_stage_open(FsStage *stage)
     for (unsigned i = 0; i < stage->items->len; i++) {
         FsItem *item = g_ptr_array_index(stage->items, i);
 
-        item->open = offload_open(item->mount->mountpoint,
-                                  stage->spec.check_mount_id ? item->mount->mount_id : -1,
-                                  deadline_in(FS_OPEN_US), fs_item_opened, item);
+        if (item->to_freeze && item->mount->unfit) {
+            stage->opening--;
+            report_fs_reason(item->entry, FS_FAILED, "%s", item->mount->unfit);
+            fs_item_unreachable(item);
+        } else {
+            fs_item_open(item);
+        }
     }
-    if (stage->items->len == 0)
-        fs_stage_arm(stage);
+    /* Never from within: the caller is not done with starting the operation. */
+    if (stage->opening == 0)
+        fs_stage_timer(stage, 0, nothing_to_open);
 }
 
 /* --- pre-sync ----------------------------------------------------------------------------------

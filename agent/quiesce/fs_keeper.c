@@ -339,6 +339,7 @@ void fs_stage_rescue(FsStage *stage)
         .ledger = stage->spec.ledger,
         .fds = fds,
         .n_fds = stage->items->len,
+        .by_path = !stage->spec.check_mount_id,
         .settled = rescue_settled,
         .thawed = rescue_thawed,
         .failed = rescue_failed,

@@ -280,7 +280,8 @@ static void collect_mountpoints(Operation *operation, GPtrArray *mounts)
 
     for (unsigned i = 0; i < mounts->len; i++) {
         const Mount *mount = g_ptr_array_index(mounts, i);
-        if (mount->action == MOUNT_FREEZE)
+        /* A path of another namespace means something else to a hook. */
+        if (mount->action == MOUNT_FREEZE && mount->where.inode == 0)
             g_ptr_array_add(list, g_strdup(mount->mountpoint));
     }
     g_ptr_array_add(list, NULL);
@@ -314,6 +315,8 @@ static void survey_done(Survey *survey, gpointer user_data)
     mounts = select_mounts(operation);
     if (!mounts)
         return;
+    if (survey->unseen && !operation->requested)
+        report_lower(operation->report, LEVEL_CRASH, "%s", survey->unseen);
     collect_mountpoints(operation, mounts);
     add_participants(operation);
     spec = (FsStageSpec){

@@ -98,6 +98,7 @@ static void recover_filesystems(Operation *operation)
         .ledger = coordinator->spec.ledger,
         .fds = coordinator->spec.stored_fds,
         .n_fds = coordinator->spec.n_stored_fds,
+        .by_path = !coordinator->spec.check_mount_id,
         .settled = recovery_settled,
         .thawed = recovery_thawed,
         .failed = recovery_failed,

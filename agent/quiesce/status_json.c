@@ -6,6 +6,7 @@
 #include "quiesce/coordinator_internal.h"
 #include "quiesce/json.h"
 
+#include "sys/mount_kind.h"
 #include "sys/writeback.h"
 
 #include <string.h>
@@ -180,7 +181,7 @@ static json_t *plan_participant(const Config *config, const Hook *hook)
 static json_t *plan_filesystem(const Mount *mount)
 {
     json_t *object = json_object(), *carriers = json_array();
-    bool freeze = mount->action == MOUNT_FREEZE && !mount->hidden;
+    bool freeze = mount->action == MOUNT_FREEZE && !mount->unfit;
 
     json_set_text(object, "mountpoint", mount->mountpoint);
     json_set_text(object, "device", mount->device);
@@ -188,12 +189,12 @@ static json_t *plan_filesystem(const Mount *mount)
     set_int(object, "minor", mount->minor);
     json_set_text(object, "type", mount->type);
     json_set_text(object, "action", freeze ? "freeze" : "skip");
-    json_set_text(object, "reason", mount->hidden ? "mounted over" : mount->reason);
+    json_set_text(object, "reason", mount->action == MOUNT_FREEZE ? mount->unfit : mount->reason);
     set_int(object, "rank", mount->rank);
     for (unsigned i = 0; i < mount->carriers->len; i++)
         (void)json_array_append_new(carriers, json_string(g_ptr_array_index(mount->carriers, i)));
     (void)json_object_set_new(object, "carriers", carriers);
-    set_bool(object, "foreign-namespace", false);
+    set_bool(object, "foreign-namespace", mount->where.inode != 0);
     return object;
 }
 
@@ -212,8 +213,24 @@ static bool selected(const Mount *mount, const char *const *mountpoints)
     for (unsigned i = 0; mountpoints && mountpoints[i]; i++)
         if (mount_has_mountpoint(mount, mountpoints[i]))
             return true;
-    /* Pseudo filesystems are noise; what has a block device and is left out is not. */
-    return !mountpoints && (mount->action != MOUNT_SKIP || mount->major != 0);
+    return !mountpoints &&
+           (mount->action != MOUNT_SKIP || mount->major != 0 || !mount_kind_is_noise(mount->type));
+}
+
+/* What a freeze will stumble upon, or should know. True: `mount` cannot be held. */
+static bool plan_notes(const Coordinator *coordinator, const Mount *mount, json_t *blockers,
+                       json_t *warnings)
+{
+    bool skip_errors = coordinator->spec.config->filesystems.skip_errors;
+    bool unfit = mount->action == MOUNT_FREEZE && mount->unfit;
+
+    if (unfit)
+        add_note(skip_errors ? warnings : blockers, "state-on-filesystem", mount->unfit,
+                 mount->mountpoint);
+    if (mount->action == MOUNT_FREEZE && mount->carries_swap)
+        add_note(warnings, "swap-on-filesystem", "a swap file lies on it; it is frozen last",
+                 mount->mountpoint);
+    return unfit;
 }
 
 static void plan_budgets(const Coordinator *coordinator, json_t *object)
@@ -241,8 +258,8 @@ json_t *quiesce_plan_json(Coordinator *coordinator, const Survey *survey,
     json_t *participants = json_array(), *filesystems = json_array();
     const char *reason = NULL;
     size_t budget = QUIESCE_JSON_MAX - 65536;
-    unsigned running = 0, refused = 0, hidden = 0;
-    bool truncated = false;
+    unsigned running = 0, refused = 0, unfit = 0;
+    bool truncated = false, unseen = survey->unseen && !mountpoints;
 
     (void)json_object_set_new(object, "warnings", warnings);
     if (!coordinator_ready(coordinator, &reason))
@@ -257,17 +274,19 @@ json_t *quiesce_plan_json(Coordinator *coordinator, const Survey *survey,
         truncated |= !json_append_within(participants,
                                          plan_participant(coordinator->spec.config, hook), &budget);
     }
+    if (unseen)
+        add_note(warnings, "namespace-unseen", survey->unseen, NULL);
     for (unsigned i = 0; i < survey->mounts->len; i++) {
         const Mount *mount = g_ptr_array_index(survey->mounts, i);
 
         if (!selected(mount, mountpoints))
             continue;
-        hidden += mount->hidden && mount->action == MOUNT_FREEZE;
+        unfit += plan_notes(coordinator, mount, blockers, warnings);
         truncated |= !json_append_within(filesystems, plan_filesystem(mount), &budget);
     }
     set_bool(object, "possible", json_array_size(blockers) == 0);
     json_set_text(object, "level",
-                  level_name(hidden                    ? LEVEL_CRASH
+                  level_name(unfit > 0 || unseen       ? LEVEL_CRASH
                              : refused || running == 0 ? LEVEL_FILESYSTEM
                                                        : LEVEL_APPLICATION));
     (void)json_object_set_new(object, "blockers", blockers);

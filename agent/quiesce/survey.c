@@ -9,7 +9,8 @@
 
 /* Everything the thread needs, copied: it may outlive the operation and the configuration. */
 typedef struct {
-    char *mountinfo, *sysfs;
+    char *mountinfo, *sysfs, *procfs, *state;
+    bool all_namespaces;
     uid_t owner;
     char **include, **exclude, **directories;
     char *stock_directory, *stock_hook;
@@ -26,6 +27,8 @@ static void survey_input_free(gpointer data)
 
     g_free(input->mountinfo);
     g_free(input->sysfs);
+    g_free(input->procfs);
+    g_free(input->state);
     g_strfreev(input->include);
     g_strfreev(input->exclude);
     g_strfreev(input->directories);
@@ -40,8 +43,31 @@ void survey_free(Survey *survey)
         return;
     g_clear_pointer(&survey->hooks, g_ptr_array_unref);
     g_clear_pointer(&survey->mounts, g_ptr_array_unref);
+    g_free(survey->unseen);
     g_clear_error(&survey->error);
     g_free(survey);
+}
+
+static void survey_mounts(const SurveyInput *input, Survey *survey)
+{
+    g_auto(GStrv) swaps = graph_swap_files(input->procfs);
+    MountsOptions options = {
+        .mountinfo = input->mountinfo,
+        .include = (const char *const *)input->include,
+        .exclude = (const char *const *)input->exclude,
+        .procfs = input->all_namespaces ? input->procfs : NULL,
+        .overlays = graph_has_loops(input->sysfs),
+    };
+    GraphOptions graph = {
+        .sysfs = input->sysfs,
+        .loop = graph_loop_device,
+        .swap_files = (const char *const *)swaps,
+        .state = input->state,
+    };
+
+    survey->mounts = mounts_list(&options, &survey->unseen, &survey->error);
+    if (survey->mounts)
+        graph_rank(survey->mounts, &graph);
 }
 
 static gpointer survey_thread(gpointer data)
@@ -54,17 +80,10 @@ static gpointer survey_thread(gpointer data)
         .stock_hook = input->stock_hook,
         .owner = input->owner,
     };
-    MountsOptions mounts = {
-        .mountinfo = input->mountinfo,
-        .include = (const char *const *)input->include,
-        .exclude = (const char *const *)input->exclude,
-    };
 
     survey->hooks = hookdir_scan(&hooks, &survey->error);
     if (survey->hooks)
-        survey->mounts = mounts_list(&mounts, &survey->error);
-    if (survey->mounts)
-        graph_rank(survey->mounts, input->sysfs);
+        survey_mounts(input, survey);
     return survey;
 }
 
@@ -92,6 +111,9 @@ Offload *survey_run(const SurveyPaths *paths, const Config *config, SurveyDone d
 
     input->mountinfo = g_strdup(paths->mountinfo);
     input->sysfs = g_strdup(paths->sysfs);
+    input->procfs = g_strdup(paths->procfs);
+    input->state = g_strdup(paths->state);
+    input->all_namespaces = config->filesystems.all_namespaces;
     input->owner = paths->hook_owner;
     input->include = g_strdupv(config->filesystems.include);
     input->exclude = g_strdupv(config->filesystems.exclude);

@@ -2,7 +2,8 @@
  * survey: what there is to quiesce: hook scripts and filesystems, with their order.
  *
  * Reads directories and kernel tables in an offload thread, because /etc may lie on a slow disk and
- * a node may have ten thousand mounts. Used by a freeze and by guest-quiesce-plan.
+ * a node may have ten thousand mounts in hundreds of namespaces. Used by a freeze, before any
+ * participant is called, and by guest-quiesce-plan.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -19,11 +20,13 @@
 typedef struct {
     const char *mountinfo, *sysfs, *procfs;
     uid_t hook_owner;
+    const char *state; /* the folder the agent writes to while frozen */
 } SurveyPaths;
 
 typedef struct {
     GPtrArray *hooks;  /* Hook *, owned; NULL on error */
     GPtrArray *mounts; /* Mount *, owned; NULL on error */
+    char *unseen;      /* mounts that could not be looked at, and why; NULL: none */
     GError *error;
 } Survey;
 

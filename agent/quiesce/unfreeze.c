@@ -157,11 +157,17 @@ static void item_opened(int fd, int error_number, gpointer user_data)
 
 static bool has_fd(Unfreeze *unfreeze, Item *item)
 {
+    const KeeperLedgerFilesystem *entry = ledger_filesystem(unfreeze->spec.ledger, item->index);
+    bool exact = !unfreeze->spec.by_path;
+    ReachPlace place = {.path = entry->mountpoint,
+                        .mount_id = -1,
+                        .major = exact ? entry->major : 0,
+                        .minor = exact ? entry->minor : 0};
+
     if (item->fd >= 0)
         return true;
     if (!item->open)
-        item->open = offload_open(ledger_filesystem(unfreeze->spec.ledger, item->index)->mountpoint,
-                                  -1, deadline_in(UNFREEZE_OPEN_US), item_opened, item);
+        item->open = offload_open(&place, deadline_in(UNFREEZE_OPEN_US), item_opened, item);
     return false;
 }
 

@@ -8,7 +8,8 @@
  * that are only intended, and those frozen by others, are never touched: the ledger is written
  * before the call.
  *
- * By fds where there are any, else by the path in the ledger. Calls that may hang are made by
+ * By fds where there are any, else opened anew: the ledger's path, or its device wherever that is
+ * mounted, in whatever namespace. Calls that may hang are made by
  * threads; nothing here blocks.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -30,6 +31,7 @@ typedef struct {
     Ledger *ledger;
     const int *fds; /* by ledger index, -1: none; NULL: none at all. Borrowed until the end. */
     unsigned n_fds;
+    bool by_path; /* the ledger's devices are invented (tests): only its paths count */
     /* No thread of the keeper that froze is left, or it says that it is idle. */
     bool (*settled)(gpointer user_data);
     /* One is thawed now. `error_number`: 0 by us, EINVAL it was not frozen any more. */

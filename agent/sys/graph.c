@@ -1,8 +1,10 @@
 /*
  * graph: see graph.h.
  *
- * Two steps. Devices are read from sysfs, each once; a walk down from every filesystem's devices
- * finds the filesystems that carry it. Then ranks: the longest chain of filesystems above each.
+ * Three steps. Devices are read from sysfs, each once; a walk down from every filesystem's devices
+ * finds the filesystems that carry it. Then what only might carry one (a loop file's path in
+ * another namespace) where that contradicts nothing known. Then ranks: the longest chain of
+ * filesystems above each.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -12,6 +14,7 @@
 #include "sys/mount_kind.h"
 
 #include <string.h>
+#include <sys/sysmacros.h>
 
 /* A filesystem in the graph. */
 typedef struct {
@@ -24,7 +27,9 @@ typedef struct {
 typedef struct {
     Node *nodes;
     unsigned count;
-    GHashTable *places; /* mount point -> GPtrArray of Node *, visible ones first */
+    GHashTable *places;    /* own mount point -> GPtrArray of Node *, visible ones first */
+    GHashTable *by_device; /* "MAJ:MIN" -> Node * */
+    GraphLoopFunc loop;
     GraphDevices *devices;
 } Graph;
 
@@ -45,6 +50,8 @@ static void add_places(Graph *graph, bool visible)
         unsigned first = visible ? 0 : node->mount->visible;
         unsigned end = visible ? node->mount->visible : node->mount->mountpoints->len;
 
+        if (node->mount->where.inode != 0)
+            continue;
         for (unsigned k = first; k < end; k++) {
             char *path = g_ptr_array_index(node->mount->mountpoints, k);
             GPtrArray *place = g_hash_table_lookup(graph->places, path);
@@ -98,6 +105,22 @@ static void add_carrier(Node *node, Node *carrier)
     carrier->carried++;
 }
 
+/* What the file of a loop device lies on. Its path may be one of another namespace, or of a mount
+ * that is gone; the device knows better, but to ask it means to ask the file's server. */
+static Node *node_of_loop(Graph *graph, const GraphDevice *device, const Node *from)
+{
+    Node *by_path = node_of_path(graph, device->backing_file, from), *by_device = NULL;
+    dev_t number = 0;
+    g_autofree char *name = NULL;
+
+    if (!graph->loop || !device->name || (by_path && mount_kind_is_served(by_path->mount->type)))
+        return by_path;
+    number = graph->loop(device->name);
+    name = g_strdup_printf("%u:%u", major(number), minor(number));
+    by_device = g_hash_table_lookup(graph->by_device, name);
+    return by_device && by_device != from ? by_device : by_path;
+}
+
 static void walk(Walk *state, const GraphDevice *device, unsigned depth)
 {
     Node *carrier = NULL;
@@ -105,7 +128,7 @@ static void walk(Walk *state, const GraphDevice *device, unsigned depth)
     if (depth > GRAPH_DEPTH_MAX || !g_hash_table_add(state->seen, (gpointer)device))
         return;
     if (device->backing_file)
-        carrier = node_of_path(state->graph, device->backing_file, state->from);
+        carrier = node_of_loop(state->graph, device, state->from);
     if (carrier) {
         add_carrier(state->from, carrier);
         if (depth == 1) {
@@ -152,6 +175,61 @@ static void find_carriers(Graph *graph, Node *node)
 
         walk(&state, graph_device(graph->devices, name), 1);
     }
+}
+
+/* `node` and all that carries it, directly or not. Set of Node *. */
+static GHashTable *beneath(Node *node)
+{
+    GHashTable *found = g_hash_table_new(NULL, NULL);
+    g_autoptr(GPtrArray) left = g_ptr_array_new();
+
+    g_ptr_array_add(left, node);
+    while (left->len > 0) {
+        Node *next = g_ptr_array_steal_index_fast(left, left->len - 1);
+
+        if (!g_hash_table_add(found, next))
+            continue;
+        for (unsigned i = 0; i < next->carriers->len; i++)
+            g_ptr_array_add(left, g_ptr_array_index(next->carriers, i));
+    }
+    return found;
+}
+
+/* --- what a filesystem is used for -------------------------------------------------------------
+ */
+
+static void mark_unfit(Graph *graph, const char *state)
+{
+    Node *holder = node_of_path(graph, state, NULL);
+    g_autoptr(GHashTable) below = holder ? beneath(holder) : NULL;
+    GHashTableIter iterator;
+    gpointer node = NULL;
+
+    if (!below)
+        return;
+    g_hash_table_iter_init(&iterator, below);
+    while (g_hash_table_iter_next(&iterator, &node, NULL)) {
+        Mount *mount = ((Node *)node)->mount;
+
+        if (mount->action == MOUNT_FREEZE)
+            mount->unfit = "the agent's own state lies on it; mount a tmpfs on /run";
+    }
+}
+
+static void mark_uses(Graph *graph, const GraphOptions *options)
+{
+    for (unsigned i = 0; i < graph->count; i++) {
+        graph->nodes[i].mount->carries_swap = false;
+        graph->nodes[i].mount->unfit = NULL;
+    }
+    for (unsigned i = 0; options->swap_files && options->swap_files[i]; i++) {
+        Node *node = node_of_path(graph, options->swap_files[i], NULL);
+
+        if (node)
+            node->mount->carries_swap = true;
+    }
+    if (options->state)
+        mark_unfit(graph, options->state);
 }
 
 /* --- ranks ------------------------------------------------------------------------------------ */
@@ -203,52 +281,70 @@ static bool order_binds(const Node *node)
     return false;
 }
 
+static bool is_late(const Node *node)
+{
+    return (mount_has_mountpoint(node->mount, "/") && node->mount->where.inode == 0) ||
+           node->mount->carries_swap;
+}
+
 static void put_root_last(Graph *graph)
 {
-    Node *root = NULL;
     unsigned last = 0;
     bool others = false;
 
     for (unsigned i = 0; i < graph->count; i++) {
-        Node *node = &graph->nodes[i];
+        const Node *node = &graph->nodes[i];
 
-        if (node->mount->action == MOUNT_SKIP)
+        if (node->mount->action == MOUNT_SKIP || is_late(node))
             continue;
-        if (mount_has_mountpoint(node->mount, "/")) {
-            root = node;
-            continue;
-        }
         others = true;
         last = MAX(last, node->mount->rank);
     }
-    if (root && others && !order_binds(root))
-        root->mount->rank = MAX(root->mount->rank, last + 1);
+    for (unsigned i = 0; i < graph->count; i++) {
+        Node *node = &graph->nodes[i];
+
+        if (node->mount->action != MOUNT_SKIP && is_late(node) && others && !order_binds(node))
+            node->mount->rank = MAX(node->mount->rank, last + 1);
+    }
 }
 
-void graph_rank(GPtrArray *mounts, const char *sysfs)
+static void graph_build(Graph *graph, GPtrArray *mounts)
+{
+    for (unsigned i = 0; i < graph->count; i++) {
+        graph->nodes[i].mount = g_ptr_array_index(mounts, i);
+        graph->nodes[i].mount->rank = 0;
+        graph->nodes[i].carriers = g_ptr_array_new();
+        g_hash_table_insert(
+            graph->by_device,
+            g_strdup_printf("%u:%u", graph->nodes[i].mount->major, graph->nodes[i].mount->minor),
+            &graph->nodes[i]);
+    }
+    add_places(graph, true);
+    add_places(graph, false);
+    for (unsigned i = 0; i < graph->count; i++)
+        find_carriers(graph, &graph->nodes[i]);
+}
+
+void graph_rank(GPtrArray *mounts, const GraphOptions *options)
 {
     Graph graph = {
         .nodes = g_new0(Node, MAX(mounts->len, 1)),
         .count = mounts->len,
         .places =
             g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_ptr_array_unref),
-        .devices = graph_devices_new(sysfs),
+        .by_device = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+        .loop = options->loop,
+        .devices = graph_devices_new(options->sysfs),
     };
 
-    for (unsigned i = 0; i < graph.count; i++) {
-        graph.nodes[i].mount = g_ptr_array_index(mounts, i);
-        graph.nodes[i].mount->rank = 0;
-        graph.nodes[i].carriers = g_ptr_array_new();
-    }
-    add_places(&graph, true);
-    add_places(&graph, false);
-    for (unsigned i = 0; i < graph.count; i++)
-        find_carriers(&graph, &graph.nodes[i]);
+    graph_build(&graph, mounts);
+    mark_uses(&graph, options);
     rank_all(&graph);
     put_root_last(&graph);
     for (unsigned i = 0; i < graph.count; i++)
         g_ptr_array_unref(graph.nodes[i].carriers);
     graph_devices_free(graph.devices);
+    g_hash_table_unref(graph.by_device);
     g_hash_table_unref(graph.places);
     g_free(graph.nodes);
 }

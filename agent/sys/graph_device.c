@@ -24,6 +24,7 @@ static void device_free(gpointer data)
     GraphDevice *device = data;
 
     g_ptr_array_unref(device->below);
+    g_free(device->name);
     g_free(device->backing_file);
     g_free(device);
 }
@@ -129,6 +130,18 @@ static void add_bcache(GPtrArray *names, const char *directory, const char *own)
         add_once(names, g_steal_pointer(&number));
 }
 
+/* "DEVNAME=loop0" in a list of such lines. */
+static char *read_name(const char *directory)
+{
+    g_autofree char *text = read_attribute(directory, "uevent");
+    g_auto(GStrv) lines = text ? g_strsplit(text, "\n", -1) : NULL;
+
+    for (unsigned i = 0; lines && lines[i]; i++)
+        if (g_str_has_prefix(lines[i], "DEVNAME="))
+            return g_strdup(lines[i] + strlen("DEVNAME="));
+    return NULL;
+}
+
 static GraphDevice *device_read(GraphDevices *devices, const char *name)
 {
     GraphDevice *device = g_new0(GraphDevice, 1);
@@ -155,6 +168,7 @@ static GraphDevice *device_read(GraphDevices *devices, const char *name)
         }
     }
     device->backing_file = file;
+    device->name = file ? read_name(directory) : NULL;
     return device;
 }
 

@@ -11,6 +11,7 @@
 
 typedef struct {
     GPtrArray *below;   /* "MAJ:MIN": slaves, the whole disk of a partition, bcache's backing */
+    char *name;         /* below /dev; NULL: not known */
     char *backing_file; /* of a loop device: its path, without " (deleted)"; NULL: none */
 } GraphDevice;
 

@@ -55,6 +55,27 @@ bool mount_kind_hides_device(const char *type)
     return listed(HIDES_DEVICE, type);
 }
 
+static bool is_fuse(const char *type)
+{
+    return strcmp(type, "fuse") == 0 || strcmp(type, "fuseblk") == 0 ||
+           strncmp(type, "fuse.", 5) == 0;
+}
+
+bool mount_kind_is_served(const char *type)
+{
+    return listed(NETWORK, type) || is_fuse(type);
+}
+
+bool mount_kind_passes_on(const char *type)
+{
+    return strcmp(type, "overlay") == 0 || strcmp(type, "overlayfs") == 0;
+}
+
+bool mount_kind_is_noise(const char *type)
+{
+    return listed(PSEUDO, type) || mount_kind_passes_on(type) || strcmp(type, "autofs") == 0;
+}
+
 /* Why there is never anything to do for a type; NULL: there may be. */
 static const char *skip_reason(const char *type)
 {
@@ -62,9 +83,9 @@ static const char *skip_reason(const char *type)
         return "pseudo filesystem: on no disk";
     if (listed(NETWORK, type))
         return "network filesystem: its server holds the data";
-    if (strcmp(type, "fuse") == 0 || strcmp(type, "fuseblk") == 0 || strncmp(type, "fuse.", 5) == 0)
+    if (is_fuse(type))
         return "FUSE: served by a program, which the kernel cannot freeze";
-    if (strcmp(type, "overlay") == 0 || strcmp(type, "overlayfs") == 0)
+    if (mount_kind_passes_on(type))
         return "overlay: its upper filesystem is frozen";
     if (strcmp(type, "aufs") == 0 || strcmp(type, "ecryptfs") == 0)
         return "stacked: the filesystem below is frozen";

@@ -15,3 +15,9 @@
 MountAction mount_kind(const char *type, bool read_only, unsigned major, const char **ret_reason);
 /* Types whose superblock has an invented device number although block devices carry it. */
 bool mount_kind_hides_device(const char *type);
+/* Types of which every system and container has many, and nobody misses one in a list. */
+bool mount_kind_is_noise(const char *type);
+/* On no device of their own, but what is written to them ends up on another filesystem. */
+bool mount_kind_passes_on(const char *type);
+/* By a network server or a program, which may never answer. */
+bool mount_kind_is_served(const char *type);

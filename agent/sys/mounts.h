@@ -2,19 +2,25 @@
  * mounts: the filesystems of this system, one entry per superblock, with the reason for each that
  * is not to be frozen.
  *
- * Reads mountinfo through libmount and touches no mounted path: a dead NFS server cannot stall it.
- * Filesystems are told apart by mountinfo's major:minor (btrfs subvolumes and bind mounts share
- * it; st_dev and f_fsid differ per subvolume).
+ * Reads mount tables and touches no mounted path: a dead NFS server cannot stall it. Filesystems
+ * are told apart by mountinfo's major:minor (btrfs subvolumes and bind mounts share it; st_dev and
+ * f_fsid differ per subvolume). What the agent's own namespace has is opened and named there; other
+ * mount namespaces add what only they have. Takes its time with many: for offload threads.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #pragma once
 
 #include "base/error.h"
+#include "sys/namespaces.h"
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MOUNTS_MAX 65536u /* mountinfo lines read; a node with more is reported as an error */
+/* Lines of one mount table. More of the agent's own is an error; more of another namespace's leaves
+ * that one out. */
+#define MOUNTS_MAX 65536u
+/* The tables of all other namespaces together, which containers fill: read within a second. */
+#define MOUNTS_FOREIGN_BYTES_MAX ((size_t)64 << 20)
 
 typedef enum {
     MOUNT_FREEZE,    /* a local, writable, block-backed filesystem that can be frozen */
@@ -25,20 +31,22 @@ typedef enum {
 
 typedef struct {
     char *mountpoint;       /* decoded; the mount to open: not over-mounted, whole, shortest path */
-    GPtrArray *mountpoints; /* every mount point of this superblock, char *, `mountpoint` first,
-                             * those mounted over last */
-    unsigned visible;       /* how many of them, from the first, are not mounted over */
+    GPtrArray *mountpoints; /* every mount point of this superblock, char *; those it can be named
+                             * by first: not mounted over, nor taken in the agent's namespace */
+    unsigned visible;       /* how many of them, from the first, it can be named by */
+    Namespace where;        /* of `mountpoint`; inode 0: the agent's own */
     int mount_id;           /* of `mountpoint`, to be compared after the open */
     char *device;           /* mountinfo source, for people */
     char *type;
     unsigned major, minor;
     MountAction action;
-    bool hidden; /* every mount point is mounted over: it cannot be opened from here (any action) */
-    const char *reason; /* static text; NULL for MOUNT_FREEZE */
-    unsigned rank;      /* order of freezing, equal ranks in parallel (graph.h); 0 first */
-    GPtrArray
-        *carriers; /* "MAJ:MIN" strings of filesystems or devices that carry it; may be empty */
-    char *upper;   /* overlay: the directory its changes go to; NULL otherwise */
+    bool hidden;         /* every mount point is mounted over: reached in a copy of the namespace */
+    const char *reason;  /* static text; NULL for MOUNT_FREEZE */
+    unsigned rank;       /* order of freezing, equal ranks in parallel (graph.h); 0 first */
+    GPtrArray *carriers; /* "MAJ:MIN" strings of filesystems or devices that carry it */
+    char *upper;         /* overlay: the directory its changes go to; NULL otherwise */
+    bool carries_swap;   /* graph.h: a swap file lies on it */
+    const char *unfit;   /* graph.h: to be frozen, but the agent would hang; static text, or NULL */
 } Mount;
 
 typedef struct {
@@ -48,10 +56,15 @@ typedef struct {
     /* The same, and wins over include; but a bind mount of a part names the whole filesystem only
      * if that is mounted nowhere: a volume of one pod must not exclude the node's root. */
     const char *const *exclude;
+    const char *procfs; /* "/proc"; NULL: no other mount namespaces */
+    bool overlays;      /* also those of other namespaces, as loop files may lie on them */
 } MountsOptions;
 
-/* Mount * elements, owned by the array, in mountinfo order (ranks are 0 until graph_rank()). */
-GPtrArray *mounts_list(const MountsOptions *options, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Mount * elements, owned by the array, in mountinfo order (ranks are 0 until graph_rank()), what
+ * only other namespaces have after the own. `*ret_unseen` (may be NULL): which of those could not
+ * be looked at and why, one line to be freed, or NULL: all were. */
+GPtrArray *mounts_list(const MountsOptions *options, char **ret_unseen,
+                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* True if each of `mountpoints` is a visible mount point of some Mount (trailing slashes aside).
  * Else
  * `*ret_unknown` names those that are not, separated by ", ". */

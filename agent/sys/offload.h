@@ -14,6 +14,7 @@
 
 #include "base/deadline.h"
 #include "base/error.h"
+#include "sys/reach.h"
 
 #define OFFLOAD_STACK_SIZE    ((size_t)128 << 10) /* explicit: the default reserves 8 MiB a thread */
 #define OFFLOAD_ABANDONED_MAX 64u /* threads stuck at once; beyond it offload_run() fails */
@@ -40,11 +41,9 @@ typedef struct OffloadOpen OffloadOpen;
 typedef void (*OffloadOpened)(int fd, int error_number,
                               gpointer user_data); /* fd owned by callee */
 
-/* Opens the directory or regular file `path` O_RDONLY|O_NONBLOCK|O_CLOEXEC|O_NOCTTY, following no
- * symlinks and no magic links, and only if its mount id is `mount_id` (-1: any): else EXDEV without
- * having opened it. ETIMEDOUT when the deadline passed, EOPNOTSUPP for other kinds of file, EAGAIN
- * when no thread can be had. Many opens share a few threads; one that is stuck is abandoned at its
- * deadline, and others do not wait for it. */
-OffloadOpen *offload_open(const char *path, int mount_id, Deadline deadline, OffloadOpened opened,
+/* reach_open() with a deadline. ETIMEDOUT when that passed, EAGAIN when no thread can be had. Many
+ * opens share a few threads; one that is stuck is abandoned at its deadline, and others do not wait
+ * for it. `place` is copied. */
+OffloadOpen *offload_open(const ReachPlace *place, Deadline deadline, OffloadOpened opened,
                           gpointer user_data) G_GNUC_WARN_UNUSED_RESULT;
 void offload_open_cancel(OffloadOpen *open); /* `opened` will not be called */

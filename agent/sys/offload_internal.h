@@ -32,13 +32,12 @@ void offload_thread_unref(OffloadThread *thread);
 void offload_close(int fd);
 
 /* The open itself, in the thread: an fd or -errno. */
-typedef int (*OffloadPathFunc)(const char *path, int mount_id);
-int offload_open_path(const char *path, int mount_id);
+typedef int (*OffloadOpenFunc)(const ReachPlace *place);
 
 #define OFFLOAD_OPEN_THREADS 8u
 /* A thread on one path for longer does not count among them: others are not to wait for it. */
 #define OFFLOAD_OPEN_SLOW_US (100 * USEC_PER_MSEC)
 
-/* offload_open() with another function than offload_open_path(). */
-OffloadOpen *offload_open_with(OffloadPathFunc function, const char *path, int mount_id,
-                               Deadline deadline, OffloadOpened opened, gpointer user_data);
+/* offload_open() with another function than reach_open(). */
+OffloadOpen *offload_open_with(OffloadOpenFunc function, const ReachPlace *place, Deadline deadline,
+                               OffloadOpened opened, gpointer user_data);

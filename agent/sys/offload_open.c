@@ -25,9 +25,8 @@ typedef struct Worker Worker;
 typedef struct {
     unsigned refs; /* atomic: the OffloadOpen's, and the queue's or worker's */
     uint64_t id;
-    OffloadPathFunc function;
-    char *path;
-    int mount_id;
+    OffloadOpenFunc function;
+    ReachPlace *place;
     /* Under the lock. */
     GList link; /* in the queue */
     bool queued, finished;
@@ -82,7 +81,7 @@ static void job_unref(Job *job)
 {
     if (__atomic_sub_fetch(&job->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
-    g_free(job->path);
+    reach_place_free(job->place);
     g_free(job);
 }
 
@@ -143,7 +142,7 @@ static void worker_run(OffloadThread *thread, int socket, int error_number, gpoi
     Job *job = NULL;
 
     while ((job = next_job(worker))) {
-        int fd = error_number ? -error_number : job->function(job->path, job->mount_id);
+        int fd = error_number ? -error_number : job->function(job->place);
         Reply reply = {.id = job->id, .error_number = fd < 0 ? -fd : 0, .fd = -1};
 
         finished(job);
@@ -412,8 +411,8 @@ static gboolean pool_tick(gpointer user_data)
 /* --- requests ----------------------------------------------------------------------------------
  */
 
-OffloadOpen *offload_open_with(OffloadPathFunc function, const char *path, int mount_id,
-                               Deadline deadline, OffloadOpened opened, gpointer user_data)
+OffloadOpen *offload_open_with(OffloadOpenFunc function, const ReachPlace *place, Deadline deadline,
+                               OffloadOpened opened, gpointer user_data)
 {
     OffloadOpen *request = g_new0(OffloadOpen, 1);
     Job *job = g_new0(Job, 1);
@@ -422,12 +421,8 @@ OffloadOpen *offload_open_with(OffloadPathFunc function, const char *path, int m
         pool.opens = g_hash_table_new(g_int64_hash, g_int64_equal);
         pool.workers = g_ptr_array_new();
     }
-    *job = (Job){.refs = 2,
-                 .id = ++pool.last_id,
-                 .function = function,
-                 .mount_id = mount_id,
-                 .queued = true};
-    job->path = g_strdup(path);
+    *job = (Job){.refs = 2, .id = ++pool.last_id, .function = function, .queued = true};
+    job->place = reach_place_copy(place);
     job->link.data = job;
     *request = (OffloadOpen){job->id, job, deadline, opened, user_data};
     g_hash_table_insert(pool.opens, &request->id, request);
@@ -441,10 +436,10 @@ OffloadOpen *offload_open_with(OffloadPathFunc function, const char *path, int m
     return request;
 }
 
-OffloadOpen *offload_open(const char *path, int mount_id, Deadline deadline, OffloadOpened opened,
+OffloadOpen *offload_open(const ReachPlace *place, Deadline deadline, OffloadOpened opened,
                           gpointer user_data)
 {
-    return offload_open_with(offload_open_path, path, mount_id, deadline, opened, user_data);
+    return offload_open_with(reach_open, place, deadline, opened, user_data);
 }
 
 void offload_open_cancel(OffloadOpen *request)

@@ -2,6 +2,7 @@
 
 import time
 import unittest
+from pathlib import Path
 
 import tap
 from testbed import AgentError, Testbed, wait_for
@@ -172,6 +173,67 @@ class Quiesce(unittest.TestCase):
         bed.inject("b", "")
         self.assertEqual(host.call("guest-fsfreeze-freeze"), 2)
         host.call("guest-fsfreeze-thaw")
+
+    def test_filesystem_of_another_mount_namespace_is_frozen(self) -> None:
+        bed = self.bed()
+        bed.namespace("self", 1)
+        bed.container("50", "volume")
+        bed.hook("10-app", f'echo "$QUIESCE_MOUNTPOINTS" >{bed.root}/seen')
+        bed.start()
+        host = bed.host()
+        plan = {Path(entry["mountpoint"]).name: entry["foreign-namespace"]
+                for entry in host.call("guest-quiesce-plan")["filesystems"]}
+        self.assertEqual(plan, {"a": False, "b": False, "volume": True})
+        self.assertEqual(host.call("guest-fsfreeze-freeze"), 3)
+        self.assertTrue(bed.frozen("volume"))
+        self.assertEqual(host.call("guest-quiesce-status")["level"], "application")
+        self.assertEqual(host.call("guest-fsfreeze-thaw"), 3)
+        self.assertFalse(bed.frozen("volume"))
+        # A path of another namespace means something else to a hook.
+        self.assertEqual((bed.root / "seen").read_text().split(),
+                         [str(bed.directory("a")), str(bed.directory("b"))])
+
+    def test_namespace_that_cannot_be_read_lowers_the_level(self) -> None:
+        bed = self.bed()
+        bed.namespace("self", 1)
+        bed.namespace("50", 2, "nonsense\n")
+        bed.start()
+        host = bed.host()
+        plan = host.call("guest-quiesce-plan")
+        self.assertEqual((plan["level"], plan["warnings"][0]["code"]), ("crash", "namespace-unseen"))
+        self.assertEqual(host.call("guest-fsfreeze-freeze"), 2)
+        status = host.call("guest-quiesce-status")
+        self.assertEqual(status["level"], "crash")
+        self.assertIn("process 50", status["level-reason"])
+        host.call("guest-fsfreeze-thaw")
+
+    def test_the_agents_own_state_is_never_frozen(self) -> None:
+        for config, level in (("", None), ("[filesystems]\non-error=skip\n", "crash")):
+            bed = self.bed(config=config)
+            with open(bed.root / "mountinfo", "a", encoding="utf-8") as table:
+                table.write(f"90 20 252:1 / {bed.root}/run rw - ext4 /dev/run rw\n")
+            bed.start()
+            host = bed.host()
+            plan = host.call("guest-quiesce-plan")
+            self.assertEqual(plan["possible"], level is not None)
+            if level is None:
+                self.assertIn("the agent's own state lies on it",
+                              self.refused(host, "guest-fsfreeze-freeze"))
+                self.assertFalse(bed.anything_frozen())
+                continue
+            self.assertEqual(host.call("guest-fsfreeze-freeze"), 2)
+            self.assertEqual(host.call("guest-quiesce-status")["level"], level)
+            self.assertFalse((bed.root / "run/.frozen").exists())
+            host.call("guest-fsfreeze-thaw")
+
+    def test_only_the_agents_own_state_to_freeze(self) -> None:
+        bed = self.bed(filesystems=())
+        (bed.root / "mountinfo").write_text(
+            f"20 1 0:20 / / rw - tmpfs none rw\n90 20 252:1 / {bed.root}/run rw - ext4 /dev/run rw\n")
+        bed.start()
+        host = bed.host()
+        for _ in range(2):
+            self.assertIn("the agent's own state", self.refused(host, "guest-fsfreeze-freeze"))
 
     def test_frozen_by_somebody_else_is_an_error_and_left_alone(self) -> None:
         bed = self.bed()

@@ -122,6 +122,20 @@ class Testbed:
             )
         (self.root / "mountinfo").write_text("\n".join(lines) + "\n")
 
+    def namespace(self, pid: str, inode: int, table: str = "") -> None:
+        """A process in the mount namespace `inode`; "self" is the agent."""
+        (self.root / f"proc/{pid}/ns").mkdir(parents=True)
+        (self.root / f"proc/{pid}/ns/mnt").symlink_to(f"mnt:[{inode}]")
+        (self.root / f"proc/{pid}/root").symlink_to("/")
+        (self.root / f"proc/{pid}/mountinfo").write_text(table)
+
+    def container(self, pid: str, name: str) -> None:
+        """One whose mount namespace has the filesystem `name`, which the agent's has not."""
+        self.directory(name).mkdir(exist_ok=True)
+        self.namespace(pid, 1000 + int(pid),
+                       "1 0 0:90 / / rw - overlay overlay rw\n"
+                       f"2 1 251:{pid} / {self.directory(name)} rw - ext4 /dev/volume{pid} rw\n")
+
     def inject(self, name: str, text: str) -> None:
         """What the keeper's calls on that filesystem do; "" for normal."""
         path = self.directory(name) / ".inject"

@@ -13,9 +13,9 @@ static GPtrArray *list_with(const char *name, const char *const *include,
                             const char *const *exclude)
 {
     g_autofree char *path = g_test_build_filename(G_TEST_DIST, "data", name, NULL);
-    MountsOptions options = {path, include, exclude};
+    MountsOptions options = {.mountinfo = path, .include = include, .exclude = exclude};
     g_autoptr(GError) error = NULL;
-    GPtrArray *mounts = mounts_list(&options, &error);
+    GPtrArray *mounts = mounts_list(&options, NULL, &error);
 
     g_assert_no_error(error);
     g_assert_nonnull(mounts);
@@ -331,7 +331,7 @@ static GPtrArray *list_text(const char *text, GError **error)
     g_assert_cmpint(fd, >=, 0);
     g_assert_true(g_close(fd, NULL));
     g_assert_true(g_file_set_contents(path, text, -1, NULL));
-    mounts = mounts_list(&options, error);
+    mounts = mounts_list(&options, NULL, error);
     g_unlink(path);
     return mounts;
 }
@@ -342,7 +342,7 @@ static void broken_line_is_an_error(void)
     MountsOptions options = {.mountinfo = path};
     g_autoptr(GError) error = NULL;
 
-    g_assert_null(mounts_list(&options, &error));
+    g_assert_null(mounts_list(&options, NULL, &error));
     g_assert_error(error, AGENT_ERROR, AGENT_ERROR_FAILED);
     g_assert_nonnull(strstr(error->message, "mountinfo-broken:2: "));
 }
@@ -370,7 +370,7 @@ static void missing_file_is_an_error(void)
     MountsOptions options = {.mountinfo = "/nonexistent/mountinfo"};
     g_autoptr(GError) error = NULL;
 
-    g_assert_null(mounts_list(&options, &error));
+    g_assert_null(mounts_list(&options, NULL, &error));
     g_assert_error(error, AGENT_ERROR, AGENT_ERROR_UNAVAILABLE);
 }
 
@@ -446,7 +446,7 @@ static void this_system(void)
 {
     MountsOptions options = {.mountinfo = "/proc/self/mountinfo"};
     g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) mounts = mounts_list(&options, &error);
+    g_autoptr(GPtrArray) mounts = mounts_list(&options, NULL, &error);
     bool root = false;
 
     g_assert_no_error(error);

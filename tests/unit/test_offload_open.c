@@ -44,9 +44,10 @@ static int mount_id_of(const char *path)
 
 static int open_and_wait(const char *path, int mount_id)
 {
+    const ReachPlace place = {.path = path, .mount_id = mount_id};
     Opened opened = {0};
 
-    (void)!offload_open(path, mount_id, deadline_in(MSEC(4000)), on_opened, &opened);
+    (void)!offload_open(&place, deadline_in(MSEC(4000)), on_opened, &opened);
     g_assert_cmpuint(opened.calls, ==, 0);
     run_until(opened.calls > 0);
     return opened.error_number;
@@ -74,10 +75,12 @@ static void opens_what_is_there(void)
     g_autofree char *directory = g_dir_make_tmp("offload-XXXXXX", NULL);
     g_autofree char *file = g_build_filename(directory, "file", NULL);
 
+    const ReachPlace folder = {.path = directory, .mount_id = mount_id_of(directory)};
+    const ReachPlace plain = {.path = file, .mount_id = -1};
+
     g_assert_true(g_file_set_contents(file, "x", 1, NULL));
-    (void)!offload_open(directory, mount_id_of(directory), deadline_in(MSEC(4000)),
-                        on_opened_checked, directory);
-    (void)!offload_open(file, -1, deadline_in(MSEC(4000)), on_opened_checked, file);
+    (void)!offload_open(&folder, deadline_in(MSEC(4000)), on_opened_checked, directory);
+    (void)!offload_open(&plain, deadline_in(MSEC(4000)), on_opened_checked, file);
     run_until(gate_read(&gate.entered) == 2);
     g_unlink(file);
     g_rmdir(directory);
@@ -112,17 +115,18 @@ static void refuses_what_is_not_meant(void)
 /* --- opens that hang ---------------------------------------------------------------------------
  */
 
-static int open_null(const char *path, int mount_id)
+static const ReachPlace ROOT = {.path = "/", .mount_id = -1};
+
+static int open_null(const ReachPlace *place)
 {
-    (void)path;
-    (void)mount_id;
+    (void)place;
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-static int open_stuck(const char *path, int mount_id)
+static int open_stuck(const ReachPlace *place)
 {
     gate_pass();
-    return open_null(path, mount_id);
+    return open_null(place);
 }
 
 static void stuck_opens_do_not_hold_up_others(void)
@@ -136,12 +140,11 @@ static void stuck_opens_do_not_hold_up_others(void)
     /* More than there are threads, and first. */
     for (unsigned i = 0; i < STUCK; i++) {
         stuck[i].total = &stuck_done;
-        (void)!offload_open_with(open_stuck, "/", -1, deadline_in(MSEC(1500)), on_opened,
-                                 &stuck[i]);
+        (void)!offload_open_with(open_stuck, &ROOT, deadline_in(MSEC(1500)), on_opened, &stuck[i]);
     }
     for (unsigned i = 0; i < GOOD; i++) {
         good[i].total = &good_done;
-        (void)!offload_open_with(open_null, "/", -1, deadline_in(MSEC(1500)), on_opened, &good[i]);
+        (void)!offload_open_with(open_null, &ROOT, deadline_in(MSEC(1500)), on_opened, &good[i]);
     }
     run_until(good_done == GOOD);
     g_test_message("good ones after %.0f ms", (double)(deadline_now() - start) / 1000);
@@ -164,8 +167,8 @@ static void deadline_of_one_that_waits(void)
     Opened stuck[OFFLOAD_OPEN_THREADS] = {0}, waiting = {0};
 
     for (unsigned i = 0; i < OFFLOAD_OPEN_THREADS; i++)
-        (void)!offload_open_with(open_stuck, "/", -1, DEADLINE_NEVER, on_opened, &stuck[i]);
-    (void)!offload_open_with(open_null, "/", -1, deadline_in(MSEC(20)), on_opened, &waiting);
+        (void)!offload_open_with(open_stuck, &ROOT, DEADLINE_NEVER, on_opened, &stuck[i]);
+    (void)!offload_open_with(open_null, &ROOT, deadline_in(MSEC(20)), on_opened, &waiting);
     run_until(waiting.calls > 0);
     g_assert_cmpint(waiting.error_number, ==, ETIMEDOUT);
     g_assert_cmpuint(offload_abandoned(), ==, 0);
@@ -175,7 +178,7 @@ static void deadline_of_one_that_waits(void)
     assert_clean(state);
 }
 
-static int open_counted(const char *path, int mount_id)
+static int open_counted(const ReachPlace *place)
 {
     pthread_mutex_lock(&gate.lock);
     gate.inside++;
@@ -186,7 +189,7 @@ static int open_counted(const char *path, int mount_id)
     gate.inside--;
     gate.entered++;
     pthread_mutex_unlock(&gate.lock);
-    return open_null(path, mount_id);
+    return open_null(place);
 }
 
 static void many_in_few_threads(void)
@@ -198,7 +201,7 @@ static void many_in_few_threads(void)
 
     for (unsigned i = 0; i < MANY; i++) {
         opened[i].total = &done;
-        (void)!offload_open_with(open_counted, "/", -1, deadline_in(5 * USEC_PER_SEC), on_opened,
+        (void)!offload_open_with(open_counted, &ROOT, deadline_in(5 * USEC_PER_SEC), on_opened,
                                  &opened[i]);
     }
     /* The loop comes late: threads wait for it with what does not fit the sockets. */
@@ -222,11 +225,11 @@ static void late_thread_takes_no_more(void)
     unsigned done = 0;
 
     for (unsigned i = 0; i < LATE; i++)
-        (void)!offload_open_with(open_stuck, "/", -1, deadline_in(MSEC(300)), on_opened, &late[i]);
+        (void)!offload_open_with(open_stuck, &ROOT, deadline_in(MSEC(300)), on_opened, &late[i]);
     run_until(offload_abandoned() == LATE);
     for (unsigned i = 0; i < MANY; i++) {
         opened[i].total = &done;
-        (void)!offload_open_with(open_counted, "/", -1, deadline_in(3 * USEC_PER_SEC), on_opened,
+        (void)!offload_open_with(open_counted, &ROOT, deadline_in(3 * USEC_PER_SEC), on_opened,
                                  &opened[i]);
         if (i == 0)
             gate_set(true);
@@ -241,17 +244,16 @@ static void cancelled_opens(void)
 {
     Before state = before();
     Opened running = {0}, stuck = {0}, waiting[20] = {0}, delivered = {0};
-    OffloadOpen *first =
-        offload_open_with(open_stuck, "/", -1, DEADLINE_NEVER, on_opened, &running);
+    OffloadOpen *first = offload_open_with(open_stuck, &ROOT, DEADLINE_NEVER, on_opened, &running);
     OffloadOpen *second =
-        offload_open_with(open_stuck, "/", -1, deadline_in(MSEC(100)), on_opened, &stuck);
+        offload_open_with(open_stuck, &ROOT, deadline_in(MSEC(100)), on_opened, &stuck);
     OffloadOpen *ended = NULL;
     OffloadOpen *rest[G_N_ELEMENTS(waiting)];
 
     run_until(gate_read(&gate.entered) == 2);
-    ended = offload_open_with(open_null, "/", -1, DEADLINE_NEVER, on_opened, &delivered);
+    ended = offload_open_with(open_null, &ROOT, DEADLINE_NEVER, on_opened, &delivered);
     for (unsigned i = 0; i < G_N_ELEMENTS(waiting); i++)
-        rest[i] = offload_open_with(open_stuck, "/", -1, DEADLINE_NEVER, on_opened, &waiting[i]);
+        rest[i] = offload_open_with(open_stuck, &ROOT, DEADLINE_NEVER, on_opened, &waiting[i]);
     g_usleep((gulong)MSEC(20));
     offload_open_cancel(ended); /* its result is in the socket */
     offload_open_cancel(first);
@@ -294,7 +296,7 @@ static void on_chain(int fd, int error_number, gpointer user_data)
     for (unsigned i = 0; i < G_N_ELEMENTS(chain->others); i++)
         offload_open_cancel(g_steal_pointer(&chain->others[i]));
     if (chain->calls < 4)
-        (void)!offload_open_with(chain->calls == 1 ? open_stuck : open_null, "/", -1,
+        (void)!offload_open_with(chain->calls == 1 ? open_stuck : open_null, &ROOT,
                                  deadline_in(chain->calls == 1 ? MSEC(50) : MSEC(4000)), on_chain,
                                  chain);
 }
@@ -304,9 +306,9 @@ static void callbacks_may_open_and_cancel(void)
     Before state = before();
     Chain chain = {0};
 
-    (void)!offload_open_with(open_null, "/", -1, DEADLINE_NEVER, on_chain, &chain);
+    (void)!offload_open_with(open_null, &ROOT, DEADLINE_NEVER, on_chain, &chain);
     for (unsigned i = 0; i < G_N_ELEMENTS(chain.others); i++)
-        chain.others[i] = offload_open_with(open_stuck, "/", -1, DEADLINE_NEVER, on_other, &chain);
+        chain.others[i] = offload_open_with(open_stuck, &ROOT, DEADLINE_NEVER, on_other, &chain);
     run_until(chain.calls == 4);
     assert_clean(state);
     g_assert_cmpuint(chain.others_called, ==, 0);
@@ -320,7 +322,7 @@ static void no_number_left_for_the_fd(void)
 
     g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &usual), ==, 0);
     tight = usual;
-    (void)!offload_open_with(open_null, "/", -1, deadline_in(MSEC(4000)), on_opened, &opened);
+    (void)!offload_open_with(open_null, &ROOT, deadline_in(MSEC(4000)), on_opened, &opened);
     g_usleep((gulong)MSEC(50)); /* let it begin: the limit is the whole process's */
     tight.rlim_cur = 3;
     g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &tight), ==, 0);
@@ -344,7 +346,7 @@ static void no_thread_left_for_opens(void)
     abandon_all(&done);
     for (unsigned i = 0; i < G_N_ELEMENTS(opened); i++) {
         opened[i].total = &total;
-        (void)!offload_open_with(open_null, "/", -1, DEADLINE_NEVER, on_opened, &opened[i]);
+        (void)!offload_open_with(open_null, &ROOT, DEADLINE_NEVER, on_opened, &opened[i]);
     }
     g_assert_cmpuint(total, ==, 0);
     run_until(total == G_N_ELEMENTS(opened));

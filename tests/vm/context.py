@@ -21,8 +21,9 @@ def check(condition, text="") -> None:
 class Machine:
     """A booted machine with the agent running; nothing is left frozen between cases."""
 
-    def __init__(self, tree: Path, name: str = "vm", **options) -> None:
-        self.vm = Vm(tree, disks=(400, 400, 400), name=name, **options)
+    def __init__(self, tree: Path, name: str = "vm", more_disks: tuple[int, ...] = (),
+                 **options) -> None:
+        self.vm = Vm(tree, disks=(400, 400, 400, *more_disks), name=name, **options)
 
     def __enter__(self) -> "Machine":
         self.vm.start()

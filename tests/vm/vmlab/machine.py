@@ -15,6 +15,8 @@ from .image import Image, build, say
 
 BOOT_SECONDS = 120  # about 20 s here; a loaded machine takes longer
 PORTS = ("org.qemu.guest_agent.0", "org.quiesced.stock.0", "org.quiesced.lab.0")
+SCRIPTS = ("labd.py", "deadfs.py")
+HELPERS = ("stallwriter", "nsfarm")  # built here, without libraries
 GUEST = Path(__file__).resolve().parent.parent / "vmguest"
 
 
@@ -81,12 +83,14 @@ class Vm:
 
     def _payload(self, tree: Path | None) -> None:
         """What the initramfs unpacks over the root: the control service, and the agent built."""
-        writer = self.work / "stallwriter"
-        subprocess.run(["gcc", "-O2", "-static", "-o", str(writer), str(GUEST / "stallwriter.c")],
-                       check=True)
+        for name in HELPERS:
+            subprocess.run(["gcc", "-O2", "-D_GNU_SOURCE", "-static", "-o",
+                            str(self.work / name), str(GUEST / f"{name}.c")], check=True)
         with tarfile.open(self.work / "payload.tar", "w", format=tarfile.GNU_FORMAT) as tar:
-            tar.add(GUEST / "labd.py", "usr/lib/lab/labd.py", filter=_as_root)
-            tar.add(writer, "usr/lib/lab/stallwriter", filter=_as_root)
+            for script in SCRIPTS:
+                tar.add(GUEST / script, f"usr/lib/lab/{script}", filter=_as_root)
+            for name in HELPERS:
+                tar.add(self.work / name, f"usr/lib/lab/{name}", filter=_as_root)
             tar.add(GUEST / "labd.service", "etc/systemd/system/labd.service", filter=_as_root)
             wanted = tarfile.TarInfo("etc/systemd/system/sysinit.target.wants/labd.service")
             wanted.type, wanted.linkname = tarfile.SYMTYPE, "../labd.service"
