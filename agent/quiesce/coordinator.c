@@ -16,8 +16,14 @@ static gboolean reply_budget_over(gpointer user_data);
 
 char *coordinator_error_text(const char *name, const char *phase, const char *reason, unsigned more)
 {
-    g_autofree char *tail = more > 0 ? g_strdup_printf(" (and %u more)", more) : g_strdup("");
     g_autofree char *head = g_strdup_printf("quiesce failed: %s: %s: %s", name, phase, reason);
+
+    return coordinator_error_line(head, more);
+}
+
+char *coordinator_error_line(const char *head, unsigned more)
+{
+    g_autofree char *tail = more > 0 ? g_strdup_printf(" (and %u more)", more) : g_strdup("");
     char line[TEXT_LINE_MAX + 1];
     size_t length = text_line(line, sizeof(line) - strlen(tail), head, strlen(head));
 
@@ -81,6 +87,7 @@ void coordinator_roll_back(Coordinator *coordinator)
 /* The host's thaw, in FROZEN or LOST. */
 static void release_for_thaw(Coordinator *coordinator)
 {
+    deadline_source_clear(&coordinator->window_timer); /* the verdict is asked for in time */
     if (coordinator->operation && !coordinator->operation->told)
         operation_release(coordinator->operation, false);
     else
@@ -288,18 +295,23 @@ void coordinator_proceed(Coordinator *coordinator)
     operation_survey(coordinator->operation);
 }
 
-static void begin_operation(Coordinator *coordinator, const FreezeRequest *request)
+/* A freeze in LOST starts anew: what was lost goes on being released on the side. */
+static void set_lost_aside(Coordinator *coordinator)
 {
     Operation *before = g_steal_pointer(&coordinator->operation);
 
     if (coordinator->verdict)
         coordinator_consume_verdict(coordinator);
-    if (before) {
-        coordinator->straggler = before;
-        operation_release(before, true);
-        before->told = true;
-        deadline_source_clear(&coordinator->release_timer);
-    }
+    if (!before)
+        return;
+    coordinator->straggler = before;
+    operation_release(before, true);
+    before->told = true;
+    deadline_source_clear(&coordinator->release_timer);
+}
+
+static void begin_operation(Coordinator *coordinator, const FreezeRequest *request)
+{
     coordinator->operation = operation_new(coordinator, request);
     coordinator->budget_timer =
         deadline_source_new(deadline_in(coordinator->spec.config->quiesce.freeze_budget_us),
@@ -344,6 +356,7 @@ void coordinator_freeze(Coordinator *coordinator, const FreezeRequest *request, 
     }
     switch (coordinator_event(coordinator, EVENT_FREEZE)) {
     case ACTION_START:
+        set_lost_aside(coordinator);
         attach_waiter(coordinator, request, answer, user_data);
         begin_operation(coordinator, request);
         break;
@@ -457,6 +470,8 @@ void coordinator_detach(Coordinator *coordinator, gpointer user_data, bool gone)
         return;
     if (gone)
         forget_waiter(coordinator, user_data);
+    if (state == STATE_ABORTING)
+        return; /* its error comes as soon as all is undone */
     if (state == STATE_FREEZING && !coordinator->operation->error) {
         coordinator->operation->error = still_running_text(coordinator, "cancelled", false);
         coordinator->operation->report->result = REPORT_CANCELLED;

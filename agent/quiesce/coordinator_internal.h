@@ -69,6 +69,7 @@ struct Coordinator {
     GArray *thaw_waiters; /* Waiter */
     GSource *reply_timer, *budget_timer, *join_timer, *release_timer, *limit_timer, *window_timer,
         *keeper_timer;
+    int64_t limit_at_us; /* of limit_timer, CLOCK_MONOTONIC */
     bool limit_extended;
     History *history;
     bool verdict; /* pending; text in the ledger */
@@ -89,6 +90,8 @@ void coordinator_answer_thaws(Coordinator *coordinator, const Answer *answer);
 /* The one error text: "quiesce failed: NAME: PHASE: REASON (and N more)", at most TEXT_LINE_MAX. */
 char *coordinator_error_text(const char *name, const char *phase, const char *reason,
                              unsigned more);
+/* `head` as one line with that tail. */
+char *coordinator_error_line(const char *head, unsigned more);
 void coordinator_ask_again(Coordinator *coordinator, bool cancelled);
 void coordinator_roll_back(Coordinator *coordinator);
 /* Surveys the waiting operation if nothing stands in its way any more. */

@@ -10,19 +10,26 @@
 #define MESSAGE_THAWED "5b6f0f8e41f9446c8a0b1f7e6a2d9c12"
 #define MESSAGE_FAILED "5b6f0f8e41f9446c8a0b1f7e6a2d9c13"
 
+static gboolean limit_passed(gpointer user_data);
+
+static void watch_limit(Coordinator *coordinator, int64_t limit_us)
+{
+    coordinator->limit_at_us = deadline_now() + limit_us;
+    coordinator->limit_timer =
+        deadline_source_new((Deadline){coordinator->limit_at_us}, limit_passed, coordinator);
+}
+
 static gboolean limit_passed(gpointer user_data)
 {
     Coordinator *coordinator = user_data;
-    GSource *source = coordinator->limit_timer;
-    int64_t late_us = deadline_now() - g_source_get_ready_time(source);
+    int64_t late_us = deadline_now() - coordinator->limit_at_us;
 
     deadline_source_clear(&coordinator->limit_timer);
     if (late_us > KEEPER_LATE_US && !coordinator->limit_extended) {
         /* The VM was paused or the clock jumped: the host's thaw may be on its way. */
         coordinator->limit_extended = true;
         coordinator->operation->report->paused_us += late_us;
-        coordinator->limit_timer =
-            deadline_source_new(deadline_in(COORDINATOR_GRACE_US), limit_passed, coordinator);
+        watch_limit(coordinator, COORDINATOR_GRACE_US);
         return G_SOURCE_REMOVE;
     }
     coordinator_lose(coordinator, ENDED_BY_LIMIT, "the frozen limit passed");
@@ -44,8 +51,7 @@ void coordinator_answer_frozen(Coordinator *coordinator)
                             (uint32_t)(operation->limit_us / USEC_PER_SEC));
     /* The keeper's own timer is first; this one is for a keeper that does not do its duty. */
     coordinator->limit_extended = false;
-    coordinator->limit_timer = deadline_source_new(deadline_in(operation->limit_us + USEC_PER_SEC),
-                                                   limit_passed, coordinator);
+    watch_limit(coordinator, operation->limit_us + USEC_PER_SEC);
     log_write(coordinator->spec.log, LOG_NOTICE, MESSAGE_FROZE,
               "Frozen: %u held, level %s, operation %s", answer.count, level_name(report->level),
               report->operation);
@@ -95,6 +101,8 @@ static void finish_thaw(Coordinator *coordinator, Operation *operation)
     answer.count = MAX(operation->stage ? fs_stage_thawed_count(operation->stage) : 0,
                        operation_count(operation) ? 1 : 0);
     answer.held = !coordinator->verdict;
+    if (coordinator->verdict && coordinator->thaw_waiters->len == 0)
+        return; /* whoever asked has left: the verdict is for the next one */
     if (coordinator->verdict) {
         text = coordinator_verdict_text(coordinator);
         answer.kind = ANSWER_ERROR;
@@ -135,6 +143,11 @@ static void finish_abort(Coordinator *coordinator, Operation *operation)
             report->result = REPORT_FAILED;
         if (!operation->error)
             operation->error = coordinator_error_text("agent", "cancelled", "thawed", 0);
+        if (operation->error_more > 0) {
+            g_autofree char *first = g_steal_pointer(&operation->error);
+
+            operation->error = coordinator_error_line(first, operation->error_more);
+        }
         report_lower(report, LEVEL_CRASH, "%s", operation->error);
         report->error = g_strdup(operation->error);
         log_write(coordinator->spec.log, LOG_ERROR, MESSAGE_FAILED, "%s", operation->error);
@@ -147,6 +160,8 @@ static void finish_abort(Coordinator *coordinator, Operation *operation)
 void coordinator_finish(Coordinator *coordinator)
 {
     Operation *operation = coordinator->operation;
+
+    bool unheard = false;
 
     coordinator->operation = NULL;
     if (operation) {
@@ -162,6 +177,9 @@ void coordinator_finish(Coordinator *coordinator)
             finish_thaw(coordinator, operation);
         if (coordinator->operation == operation)
             coordinator->operation = NULL;
+        unheard = coordinator->verdict;
+    } else if (coordinator->verdict && coordinator->thaw_waiters->len == 0) {
+        unheard = true;
     } else if (coordinator->verdict) {
         g_autofree char *text = coordinator_verdict_text(coordinator);
         Answer answer = {.kind = ANSWER_ERROR, .text = text};
@@ -172,4 +190,8 @@ void coordinator_finish(Coordinator *coordinator)
         Answer answer = {.kind = ANSWER_OK};
         coordinator_answer_thaws(coordinator, &answer);
     }
+    if (!unheard)
+        return;
+    (void)coordinator_event(coordinator, EVENT_RECOVER); /* back to LOST */
+    coordinator_watch_window(coordinator);
 }

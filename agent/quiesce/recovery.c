@@ -15,6 +15,9 @@
 
 #include <unistd.h>
 
+/* A keeper that was let go of and is neither gone nor to be talked to after this long hangs. */
+#define RECOVERY_KEEPER_US (KEEPER_TICKS_MAX * KEEPER_BEAT_US)
+
 static const char *mountpoint_of(const Coordinator *coordinator, unsigned index)
 {
     return ledger_filesystem(coordinator->spec.ledger, index)->mountpoint;
@@ -26,9 +29,17 @@ static const char *mountpoint_of(const Coordinator *coordinator, unsigned index)
 static bool recovery_settled(gpointer user_data)
 {
     const Operation *operation = user_data;
-    const Coordinator *coordinator = operation->owner;
+    const Ledger *ledger = operation->owner->spec.ledger;
+    Keeper *keeper = operation->owner->keeper;
 
-    return ledger_keeper_gone(coordinator->spec.ledger) || keeper_is_idle(coordinator->keeper);
+    if (ledger_keeper_gone(ledger))
+        return true;
+    if (keeper_pid(keeper) == ledger_keeper_pid(ledger))
+        return keeper_is_idle(keeper);
+    /* One that serves nobody ends, or serves us; this one hangs, and could freeze something yet. */
+    if (deadline_now() - operation->release_us > RECOVERY_KEEPER_US)
+        ledger_kill_keeper(ledger);
+    return false;
 }
 
 static void recovery_thawed(unsigned index, int error_number, gpointer user_data)

@@ -142,15 +142,15 @@ static void tell_released(Operation *operation)
 {
     Coordinator *coordinator = operation->owner;
 
-    if (operation->told)
-        return;
-    operation->told = true;
-    if (operation->report->thaw_us < 0)
-        operation->report->thaw_us = deadline_now() - operation->release_us;
     deadline_source_clear(&coordinator->release_timer);
-    if (coordinator->operation == operation)
-        (void)coordinator_event(coordinator, EVENT_RELEASED);
-    if (coordinator->stopped) {
+    if (!operation->told) {
+        operation->told = true;
+        if (operation->report->thaw_us < 0)
+            operation->report->thaw_us = deadline_now() - operation->release_us;
+        if (coordinator->operation == operation)
+            (void)coordinator_event(coordinator, EVENT_RELEASED);
+    }
+    if (coordinator->stopped) { /* also asked for after it was told */
         void (*stopped)(gpointer) = g_steal_pointer(&coordinator->stopped);
         stopped(coordinator->stopped_data);
     }

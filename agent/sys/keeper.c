@@ -279,6 +279,11 @@ bool keeper_others_gone(Keeper *keeper)
     return keeper->leaving->len == 0;
 }
 
+uint32_t keeper_pid(const Keeper *keeper)
+{
+    return keeper->ready ? keeper->pid : 0;
+}
+
 bool keeper_is_idle(Keeper *keeper)
 {
     const KeeperMessage hello = {.type = KEEPER_HELLO, .version = KEEPER_VERSION};
@@ -326,6 +331,7 @@ static void on_message(Keeper *keeper, const KeeperMessage *message)
         }
         keeper->ready = true;
         keeper->ready_us = deadline_now();
+        keeper->pid = message->pid;
         keeper->pidfd = (int)syscall(SYS_pidfd_open, message->pid, 0);
         keeper->events->ready(keeper, keeper->user_data);
         return;

@@ -57,6 +57,7 @@ bool keeper_disarm(Keeper *keeper);
 /* No thread of a keeper before this connection is left that a FIFREEZE could still complete in. One
  * that hung was killed when it was given up. */
 bool keeper_others_gone(Keeper *keeper);
+uint32_t keeper_pid(const Keeper *keeper); /* of the one connected to; 0: none is ready */
 /* The connected keeper has no call of an earlier service in the kernel any more. False also when it
  * is not ready or did not say yet; it is asked anew by this. */
 bool keeper_is_idle(Keeper *keeper);

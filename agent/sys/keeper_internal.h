@@ -24,6 +24,7 @@ struct Keeper {
     int64_t ready_us;
     bool arm_sent;       /* ARM was, DISARM was not */
     uint32_t pending;    /* calls that the keeper still has of a service before, by its HELLO */
+    uint32_t pid;        /* of the keeper connected to */
     int pidfd;           /* of the keeper connected to; -1: none */
     GArray *leaving;     /* int: pidfds of those before it that are not gone yet */
     unsigned unanswered; /* BEATs in a row without any message */

@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -343,21 +344,44 @@ static bool is_keeper(uint32_t pid)
     return g_file_get_contents(path, &name, NULL, NULL) && g_str_has_prefix(name, NAME);
 }
 
+/* A pidfd of it, -1: there is none. */
+static int open_keeper(const Ledger *ledger)
+{
+    uint32_t pid = ledger_keeper_pid(ledger);
+    int fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+
+    if (fd < 0 || is_keeper(pid))
+        return fd;
+    (void)close(fd);
+    return -1;
+}
+
 bool ledger_keeper_gone(const Ledger *ledger)
 {
-    uint32_t pid = load(&ledger->header->keeper_pid);
-    struct pollfd process = {.events = POLLIN};
+    struct pollfd process = {.fd = open_keeper(ledger), .events = POLLIN};
     bool gone = true;
 
-    if (pid == 0)
-        return true;
-    process.fd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (process.fd < 0)
-        return errno == ESRCH || errno == EINVAL;
+        return true;
     /* Readable when the last thread is gone, even if PID 1 is too stuck to reap it. */
-    gone = !is_keeper(pid) || poll(&process, 1, 0) == 1;
+    gone = poll(&process, 1, 0) == 1;
     (void)close(process.fd);
     return gone;
+}
+
+uint32_t ledger_keeper_pid(const Ledger *ledger)
+{
+    return load(&ledger->header->keeper_pid);
+}
+
+void ledger_kill_keeper(const Ledger *ledger)
+{
+    int fd = open_keeper(ledger);
+
+    if (fd < 0)
+        return;
+    (void)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+    (void)close(fd);
 }
 
 unsigned ledger_filesystems(const Ledger *ledger)

@@ -45,6 +45,8 @@ const char *ledger_operation(const Ledger *ledger); /* "" without one */
 
 /* No thread is left of the keeper that armed this operation. */
 bool ledger_keeper_gone(const Ledger *ledger);
+uint32_t ledger_keeper_pid(const Ledger *ledger); /* 0: none armed */
+void ledger_kill_keeper(const Ledger *ledger);    /* SIGKILL, if it is there */
 
 unsigned ledger_filesystems(const Ledger *ledger);
 const KeeperLedgerFilesystem *ledger_filesystem(const Ledger *ledger, unsigned index);
