@@ -169,6 +169,11 @@ void log_write(Log *log, LogLevel level, const char *message_id, const char *for
     errno = saved_errno;
 }
 
+bool log_to_journal(const Log *log)
+{
+    return log && log_sink_is_journal(log->sink);
+}
+
 void log_hold(Log *log)
 {
     if (!log)

@@ -42,5 +42,7 @@ void log_write(Log *log, LogLevel level, const char *message_id, const char *for
 #define log_info(log, ...)    log_write(log, LOG_INFO, NULL, __VA_ARGS__)
 #define log_debug(log, ...)   log_write(log, LOG_DEBUG, NULL, __VA_ARGS__)
 
+bool log_to_journal(const Log *log); /* not to standard error */
+
 void log_hold(Log *log);
 void log_release(Log *log); /* writes what the ring holds, as far as it goes without waiting */

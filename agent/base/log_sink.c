@@ -72,6 +72,11 @@ void log_sink_free(LogSink *sink)
     g_free(sink);
 }
 
+bool log_sink_is_journal(const LogSink *sink)
+{
+    return sink->fd >= 0;
+}
+
 static void append_field(GString *datagram, const char *name, const char *value)
 {
     size_t length = strlen(value);

@@ -20,5 +20,6 @@ typedef enum {
 /* As log_new(). */
 LogSink *log_sink_new(const char *identifier, const char *journal_path);
 void log_sink_free(LogSink *sink);
+bool log_sink_is_journal(const LogSink *sink);
 /* `held_us`: how long the record waited in the ring; 0: not at all. */
 LogSinkResult log_sink_write(LogSink *sink, const LogRecord *record, int64_t held_us);

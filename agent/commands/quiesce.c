@@ -40,12 +40,31 @@ static void run_report(Call *call)
     call_return(call, quiesce_report_json(coordinator_of(call), operation, (unsigned)limit));
 }
 
+/* A plan that waits for its warnings. */
+typedef struct {
+    Call *call;
+    Survey *survey;
+} Plan;
+
+static void plan_warned(Warnings *warnings, gpointer user_data)
+{
+    g_autofree Plan *plan = user_data;
+    g_autoptr(Survey) survey = plan->survey;
+    g_autoptr(Warnings) owned = warnings;
+    g_auto(GStrv) mountpoints = call_strings(plan->call, "mountpoints");
+
+    call_return(plan->call, quiesce_plan_json(coordinator_of(plan->call), survey, owned,
+                                              (const char *const *)mountpoints));
+}
+
 static void plan_surveyed(Survey *survey, gpointer user_data)
 {
     Call *call = user_data;
     g_autoptr(Survey) owned = survey;
     g_auto(GStrv) mountpoints = call_strings(call, "mountpoints");
     g_autofree char *unknown = NULL;
+    g_autoptr(GError) error = NULL;
+    Plan *plan = NULL;
 
     if (owned->error) {
         call_fail(call, PROTO_GENERIC_ERROR, "%s", owned->error->message);
@@ -56,8 +75,14 @@ static void plan_surveyed(Survey *survey, gpointer user_data)
         call_fail(call, PROTO_GENERIC_ERROR, "no filesystem is mounted at %s", unknown);
         return;
     }
-    call_return(call,
-                quiesce_plan_json(coordinator_of(call), owned, (const char *const *)mountpoints));
+    plan = g_new0(Plan, 1);
+    *plan = (Plan){call, g_steal_pointer(&owned)};
+    if (coordinator_warnings(coordinator_of(call), survey->mounts, (const char *const *)mountpoints,
+                             plan_warned, plan, &error))
+        return;
+    survey_free(plan->survey);
+    g_free(plan);
+    call_fail(call, PROTO_GENERIC_ERROR, "%s", error->message);
 }
 
 static void run_plan(Call *call)

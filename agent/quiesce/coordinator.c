@@ -215,7 +215,7 @@ static gboolean freeze_budget_over(gpointer user_data)
 }
 
 /* Rolling back takes time of the reply budget too. */
-static Deadline freezing_deadline(const Coordinator *coordinator)
+Deadline coordinator_freezing_deadline(const Coordinator *coordinator)
 {
     int64_t reserve =
         MIN(coordinator->spec.config->quiesce.abort_budget_us, coordinator->reply_budget_us / 2);
@@ -226,13 +226,17 @@ static Deadline freezing_deadline(const Coordinator *coordinator)
 static gboolean freezing_budget_over(gpointer user_data)
 {
     Coordinator *coordinator = user_data;
-    g_autofree char *reason =
-        g_strdup_printf("still freezing, and the host waits only %.1f s for the answer",
-                        (double)coordinator->reply_budget_us / USEC_PER_SEC);
+    Operation *operation = coordinator->operation;
+    const char *name = operation_waiting_for(operation), *doing = "still freezing";
+    g_autofree char *reason = NULL;
+    unsigned more = 0;
 
     deadline_source_clear(&coordinator->reply_timer);
-    operation_fail(coordinator->operation, operation_waiting_for(coordinator->operation), "budget",
-                   reason, 0);
+    if (operation->stage && fs_stage_note_stuck(operation->stage))
+        doing = fs_stage_failure(operation->stage, &name, &more);
+    reason = g_strdup_printf("%s, and the host waits only %.1f s for the answer", doing,
+                             (double)coordinator->reply_budget_us / USEC_PER_SEC);
+    operation_fail(operation, name, "budget", reason, more);
     return G_SOURCE_REMOVE;
 }
 
@@ -378,7 +382,7 @@ void coordinator_freeze(Coordinator *coordinator, const FreezeRequest *request, 
 /* operation.c reports PREPARED through here: too little of the host's patience may be left. */
 void coordinator_prepared(Coordinator *coordinator)
 {
-    Deadline deadline = freezing_deadline(coordinator);
+    Deadline deadline = coordinator_freezing_deadline(coordinator);
 
     if (deadline_passed(deadline)) {
         (void)coordinator_event(coordinator, EVENT_DETACH);

@@ -17,6 +17,7 @@
 #include "quiesce/profile.h"
 #include "quiesce/report.h"
 #include "quiesce/survey.h"
+#include "quiesce/warnings.h"
 #include "sys/fdstore.h"
 
 #define COORDINATOR_JOIN_US    (15 * USEC_PER_SEC) /* a finished preparation waits this long */
@@ -105,6 +106,12 @@ History *coordinator_history(Coordinator *coordinator);
 bool coordinator_commands_limited(const Coordinator *coordinator); /* disks must not be touched */
 int64_t coordinator_reply_budget(const Coordinator *coordinator);
 int64_t coordinator_frozen_limit(const Coordinator *coordinator); /* of the operation under way */
+/* The limit a freeze gets that asks for `wanted_us` (0: nothing): see hungtask.h. */
+int64_t coordinator_limit(const Coordinator *coordinator, int64_t wanted_us);
 /* A survey for guest-quiesce-plan, by the coordinator's paths and configuration. */
 bool coordinator_survey(Coordinator *coordinator, SurveyDone done, gpointer user_data,
                         GError **error);
+/* What is likely to hurt when `mountpoints` (NULL: all) of the survey's mounts are frozen. */
+bool coordinator_warnings(Coordinator *coordinator, GPtrArray *mounts,
+                          const char *const *mountpoints, WarningsDone done, gpointer user_data,
+                          GError **error);

@@ -97,6 +97,8 @@ void coordinator_roll_back(Coordinator *coordinator);
 /* Surveys the waiting operation if nothing stands in its way any more. */
 void coordinator_proceed(Coordinator *coordinator);
 void coordinator_prepared(Coordinator *coordinator); /* operation.c: both lines are done */
+/* Until when filesystems may go on freezing before the waiting host must be answered. */
+Deadline coordinator_freezing_deadline(const Coordinator *coordinator);
 
 /* finish.c */
 void coordinator_answer_frozen(Coordinator *coordinator);

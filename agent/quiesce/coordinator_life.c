@@ -5,6 +5,8 @@
  */
 #include "quiesce/coordinator_internal.h"
 
+#include "sys/hungtask.h"
+
 #include <string.h>
 
 static void keeper_ready(Keeper *keeper, gpointer user_data)
@@ -173,7 +175,15 @@ int64_t coordinator_reply_budget(const Coordinator *coordinator)
 int64_t coordinator_frozen_limit(const Coordinator *coordinator)
 {
     return coordinator->operation ? coordinator->operation->limit_us
-                                  : coordinator->spec.config->quiesce.frozen_limit_us;
+                                  : coordinator_limit(coordinator, 0);
+}
+
+int64_t coordinator_limit(const Coordinator *coordinator, int64_t wanted_us)
+{
+    int64_t configured_us = coordinator->spec.config->quiesce.frozen_limit_us;
+
+    return MIN(wanted_us > 0 ? wanted_us : configured_us,
+               hungtask_limit(coordinator->spec.paths.procfs, NULL));
 }
 
 bool coordinator_survey(Coordinator *coordinator, SurveyDone done, gpointer user_data,
@@ -181,4 +191,21 @@ bool coordinator_survey(Coordinator *coordinator, SurveyDone done, gpointer user
 {
     return survey_run(&coordinator->spec.paths, coordinator->spec.config, done, user_data, error) !=
            NULL;
+}
+
+bool coordinator_warnings(Coordinator *coordinator, GPtrArray *mounts,
+                          const char *const *mountpoints, WarningsDone done, gpointer user_data,
+                          GError **error)
+{
+    const CoordinatorSpec *own = &coordinator->spec;
+    WarningsSpec spec = {
+        .paths = own->paths,
+        .mounts = mounts,
+        .mountpoints = mountpoints,
+        .log_in_journal = log_to_journal(own->log),
+        .reply_budget_us = coordinator_reply_budget(coordinator),
+        .limit_us = own->config->quiesce.frozen_limit_us,
+    };
+
+    return warnings_run(&spec, done, user_data, error) != NULL;
 }

@@ -71,6 +71,7 @@ void fs_stage_free(FsStage *stage)
         return;
     fs_stage_presync_end(stage);
     deadline_source_clear(&stage->timer);
+    fs_stage_suspects_end(stage);
     unfreeze_free(stage->unfreeze);
     fdstore_cancel(stage->spec.store);
     g_ptr_array_unref(stage->items);

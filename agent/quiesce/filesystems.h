@@ -53,7 +53,7 @@ typedef struct {
     Keeper *keeper;
     Ledger *ledger;
     FdStore *store;
-    const char *procfs;
+    const char *procfs, *sysfs;
     Report *report;
     GPtrArray *mounts; /* Mount *: to be frozen, synced or reported as skipped; borrowed */
     bool skip_errors;
@@ -71,7 +71,11 @@ void fs_stage_ledger_specs(const FsStage *stage, LedgerFilesystemSpec *specs);
 
 void fs_stage_open(FsStage *stage);
 void fs_stage_presync(FsStage *stage, Deadline deadline);
-void fs_stage_freeze(FsStage *stage, int64_t limit_us);
+/* `give_up`: the caller ends the freeze then; what holds it up is looked for in time before. */
+void fs_stage_freeze(FsStage *stage, int64_t limit_us, Deadline give_up);
+/* While freezing: enters every FIFREEZE that has not returned as a failure, with what holds it up.
+ * False: there is none. */
+bool fs_stage_note_stuck(FsStage *stage);
 void fs_stage_thaw(FsStage *stage);
 
 void fs_stage_message(FsStage *stage, const KeeperMessage *message);

@@ -1,6 +1,6 @@
 /*
- * filesystems_internal: what filesystems.c (life of the stage) and fs_keeper.c (its talk with the
- * keeper, and rescue without it) share.
+ * filesystems_internal: what filesystems.c (life of the stage), fs_keeper.c (its talk with the
+ * keeper, and rescue without it) and fs_suspects.c (what holds up a freeze) share.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -10,6 +10,13 @@
 #include "quiesce/presync.h"
 #include "quiesce/unfreeze.h"
 #include "sys/offload.h"
+#include "sys/suspects.h"
+
+/* The look for what holds up a freeze begins so long before the freeze is given up, or at half
+ * time: it takes some 20 ms, and seconds where everything is slow. One that is cut short must still
+ * get here. */
+#define FS_SUSPECTS_US       (2 * USEC_PER_SEC)
+#define FS_SUSPECTS_SPARE_US (200 * USEC_PER_MSEC)
 
 typedef enum {
     FS_OPENING,
@@ -46,8 +53,11 @@ struct FsStage {
     Presync presync;
     bool gentle; /* write-back settings are changed */
     Deadline presync_deadline;
-    int64_t sync_started_us;
-    GSource *timer; /* sample, stuck or thaw wait, by state */
+    int64_t sync_started_us, freeze_started_us;
+    Deadline freeze_given_up; /* by the stage or by others */
+    Offload *looking;         /* for suspects */
+    Suspects *suspects;       /* NULL: not looked for, or not found in time; by item index */
+    GSource *timer;           /* sample, stuck or thaw wait, by state */
     bool thaw_told;
     unsigned pending;
     char *failure_name, *failure_reason;
@@ -64,5 +74,7 @@ void fs_stage_maybe_armed(FsStage *stage);   /* events.opened when all of it is 
 void fs_stage_report_failed(FsStage *stage); /* events.failed for the step under way */
 void fs_stage_presync_next(FsStage *stage);
 void fs_stage_presync_end(FsStage *stage);
+void fs_stage_suspects_look(FsStage *stage, Deadline deadline);
+void fs_stage_suspects_end(FsStage *stage);
 void fs_stage_thaw_over(FsStage *stage);
 void fs_stage_rescue(FsStage *stage);

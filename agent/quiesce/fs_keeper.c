@@ -20,36 +20,40 @@ static gboolean freeze_stuck(gpointer user_data)
     FsStage *stage = user_data;
 
     deadline_source_clear(&stage->timer);
-    for (unsigned i = 0; i < stage->items->len; i++) {
-        FsItem *item = g_ptr_array_index(stage->items, i);
-        const KeeperLedgerFilesystem *entry = ledger_filesystem(stage->spec.ledger, i);
-
-        if (entry && entry->state == KEEPER_FS_IN_FLIGHT) {
-            report_fs_reason(item->entry, FS_FAILED, "FIFREEZE still in the kernel after %.1f s",
-                             (double)FS_STUCK_US / USEC_PER_SEC);
-            fs_stage_fail(stage, item->mount->mountpoint, "%s", item->entry->reason);
-        }
-    }
+    (void)fs_stage_note_stuck(stage);
     if (stage->failures == 0)
         fs_stage_fail(stage, "keeper", "no answer to the freeze");
     fs_stage_report_failed(stage);
     return G_SOURCE_REMOVE;
 }
 
-void fs_stage_freeze(FsStage *stage, int64_t limit_us)
+static gboolean freeze_slow(gpointer user_data)
 {
+    FsStage *stage = user_data;
+
+    deadline_source_clear(&stage->timer);
+    fs_stage_suspects_look(stage, stage->freeze_given_up);
+    fs_stage_timer(stage, stage->freeze_started_us + FS_STUCK_US - deadline_now(), freeze_stuck);
+    return G_SOURCE_REMOVE;
+}
+
+void fs_stage_freeze(FsStage *stage, int64_t limit_us, Deadline give_up)
+{
+    int64_t patience_us = MIN(MIN(FS_STUCK_US, limit_us), deadline_left(give_up));
     WritebackLoad load;
 
     fs_stage_presync_end(stage);
     if (writeback_load(stage->spec.procfs, &load, NULL))
         stage->spec.report->dirty_after_bytes = (int64_t)(load.dirty_bytes + load.writeback_bytes);
     stage->state = FS_FREEZING;
+    stage->freeze_started_us = deadline_now();
+    stage->freeze_given_up = deadline_in(patience_us);
     if (!keeper_freeze(stage->spec.keeper, limit_us)) {
         fs_stage_fail(stage, "keeper", "%s", keeper_unready_reason(stage->spec.keeper));
         fs_stage_report_failed(stage);
         return;
     }
-    fs_stage_timer(stage, FS_STUCK_US, freeze_stuck);
+    fs_stage_timer(stage, MAX(patience_us - FS_SUSPECTS_US, patience_us / 2), freeze_slow);
 }
 
 static gboolean thaw_wait_over(gpointer user_data)
@@ -183,7 +187,8 @@ static void on_froze(FsStage *stage, const KeeperMessage *message)
     }
     item->frozen = item->was_frozen = true;
     item->frozen_at_us = message->start_us + message->duration_us;
-    item->entry->result = FS_FROZEN;
+    if (stage->state == FS_FREEZING) /* else the freeze was given up as stuck, and so it stays */
+        item->entry->result = FS_FROZEN;
 }
 
 static void on_freeze_done(FsStage *stage)
@@ -239,8 +244,12 @@ static void on_thaw_done(FsStage *stage, const KeeperMessage *message)
         stage->ended_reason = CAUSES[message->cause].reason;
     }
     if (stage->state == FS_FREEZING || stage->state == FS_HELD) {
+        bool stuck = fs_stage_note_stuck(stage);
+
         stage->state = FS_THAWING;
-        if (message->cause < G_N_ELEMENTS(CAUSES) && CAUSES[message->cause].reason)
+        if (stuck)
+            stage->events.failed(stage, stage->user_data);
+        else if (message->cause < G_N_ELEMENTS(CAUSES) && CAUSES[message->cause].reason)
             stage->events.lost(stage, CAUSES[message->cause].ended_by,
                                CAUSES[message->cause].reason, stage->user_data);
     }

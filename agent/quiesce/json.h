@@ -19,8 +19,8 @@
 json_t *quiesce_status_json(const Coordinator *coordinator);
 /* `operation` NULL: the newest `limit` ones. */
 json_t *quiesce_report_json(Coordinator *coordinator, const char *operation, unsigned limit);
-/* Of a finished survey; `mountpoints` NULL: all. */
-json_t *quiesce_plan_json(Coordinator *coordinator, const Survey *survey,
+/* Of a finished survey and its warnings; `mountpoints` NULL: all. */
+json_t *quiesce_plan_json(Coordinator *coordinator, const Survey *survey, const Warnings *warnings,
                           const char *const *mountpoints);
 
 /* Appends and takes over `item` unless `*budget` bytes do not hold it; false: it was dropped. */

@@ -325,6 +325,7 @@ static void survey_done(Survey *survey, gpointer user_data)
         .ledger = coordinator->spec.ledger,
         .store = coordinator->spec.store,
         .procfs = coordinator->spec.paths.procfs,
+        .sysfs = coordinator->spec.paths.sysfs,
         .report = operation->report,
         .mounts = mounts,
         .skip_errors = coordinator->spec.config->filesystems.skip_errors,
@@ -413,7 +414,8 @@ static void freeze_sequence_done(Sequence *sequence, gpointer user_data)
         return;
     }
     log_hold(operation->owner->spec.log);
-    fs_stage_freeze(operation->stage, operation->limit_us);
+    fs_stage_freeze(operation->stage, operation->limit_us,
+                    coordinator_freezing_deadline(operation->owner));
 }
 
 void operation_freeze(Operation *operation)
@@ -472,8 +474,7 @@ Operation *operation_new(Coordinator *coordinator, const FreezeRequest *request)
     operation->owner = coordinator;
     operation->report = report_new(uuid, request->channel == NULL, request->channel);
     operation->requested = g_strdupv(request->mountpoints);
-    operation->limit_us = request->limit_us > 0 ? request->limit_us
-                                                : coordinator->spec.config->quiesce.frozen_limit_us;
+    operation->limit_us = coordinator_limit(coordinator, request->limit_us);
     operation->level_wanted = request->level;
     operation->participants = g_ptr_array_new_with_free_func((GDestroyNotify)participant_free);
     return operation;

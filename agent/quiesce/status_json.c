@@ -11,11 +11,6 @@
 
 #include <string.h>
 
-/* A dirty set that takes longer than this to write makes a slow freeze; people should know. */
-#define PLAN_LARGE_DIRTY_BYTES (INT64_C(1) << 30)
-/* What a slow cloud volume writes; only for the estimate. */
-#define PLAN_BYTES_PER_SECOND (INT64_C(40) << 20)
-
 static void set_bool(json_t *object, const char *key, bool value)
 {
     (void)json_object_set_new(object, key, json_boolean(value));
@@ -129,9 +124,7 @@ json_t *quiesce_status_json(const Coordinator *coordinator)
     json_set_text(object, "verb", status_verb(coordinator));
     if (operation)
         status_operation(coordinator, object);
-    json_set_ms(object, "frozen-limit-ms",
-                operation ? operation->limit_us
-                          : coordinator->spec.config->quiesce.frozen_limit_us);
+    json_set_ms(object, "frozen-limit-ms", coordinator_frozen_limit(coordinator));
     set_bool(object, "verdict-pending", coordinator->verdict);
     set_int(object, "filesystems-frozen",
             operation && operation->stage ? fs_stage_frozen(operation->stage) : 0);
@@ -217,23 +210,68 @@ static bool selected(const Mount *mount, const char *const *mountpoints)
            (mount->action != MOUNT_SKIP || mount->major != 0 || !mount_kind_is_noise(mount->type));
 }
 
-/* What a freeze will stumble upon, or should know. True: `mount` cannot be held. */
-static bool plan_notes(const Coordinator *coordinator, const Mount *mount, json_t *blockers,
-                       json_t *warnings)
-{
-    bool skip_errors = coordinator->spec.config->filesystems.skip_errors;
-    bool unfit = mount->action == MOUNT_FREEZE && mount->unfit;
+/* The lists of a plan and what it says as a whole. */
+typedef struct {
+    const Coordinator *coordinator;
+    json_t *blockers, *notes, *participants, *filesystems;
+    size_t budget;
+    unsigned running, refused, unfit;
+    bool unseen, truncated;
+} Plan;
 
-    if (unfit)
-        add_note(skip_errors ? warnings : blockers, "state-on-filesystem", mount->unfit,
-                 mount->mountpoint);
-    if (mount->action == MOUNT_FREEZE && mount->carries_swap)
-        add_note(warnings, "swap-on-filesystem", "a swap file lies on it; it is frozen last",
-                 mount->mountpoint);
-    return unfit;
+static void plan_participants(Plan *plan, const GPtrArray *hooks)
+{
+    for (unsigned i = 0; i < hooks->len; i++) {
+        const Hook *hook = g_ptr_array_index(hooks, i);
+
+        plan->running += !hook->refused;
+        plan->refused += hook->refused != NULL;
+        if (hook->refused)
+            add_note(plan->notes, "hook-refused", hook->refused, hook->path);
+        plan->truncated |= !json_append_within(
+            plan->participants, plan_participant(plan->coordinator->spec.config, hook),
+            &plan->budget);
+    }
 }
 
-static void plan_budgets(const Coordinator *coordinator, json_t *object)
+/* What a freeze will stumble upon, or should know. */
+static void plan_notes(Plan *plan, const Mount *mount)
+{
+    bool skip_errors = plan->coordinator->spec.config->filesystems.skip_errors;
+
+    if (mount->action != MOUNT_FREEZE)
+        return;
+    if (mount->unfit) {
+        plan->unfit++;
+        add_note(skip_errors ? plan->notes : plan->blockers, "state-on-filesystem", mount->unfit,
+                 mount->mountpoint);
+    }
+    if (mount->carries_swap)
+        add_note(plan->notes, "swap-on-filesystem", "a swap file lies on it; it is frozen last",
+                 mount->mountpoint);
+}
+
+static void plan_filesystems(Plan *plan, const GPtrArray *mounts, const char *const *mountpoints)
+{
+    for (unsigned i = 0; i < mounts->len; i++) {
+        const Mount *mount = g_ptr_array_index(mounts, i);
+
+        if (!selected(mount, mountpoints))
+            continue;
+        plan_notes(plan, mount);
+        plan->truncated |=
+            !json_append_within(plan->filesystems, plan_filesystem(mount), &plan->budget);
+    }
+}
+
+static Level plan_level(const Plan *plan)
+{
+    if (plan->unfit > 0 || plan->unseen)
+        return LEVEL_CRASH;
+    return plan->refused || plan->running == 0 ? LEVEL_FILESYSTEM : LEVEL_APPLICATION;
+}
+
+static void plan_budgets(const Coordinator *coordinator, const Warnings *warnings, json_t *object)
 {
     const Config *config = coordinator->spec.config;
     WritebackLoad load = {0};
@@ -241,58 +279,47 @@ static void plan_budgets(const Coordinator *coordinator, json_t *object)
     json_set_ms(object, "reply-budget-ms", coordinator_reply_budget(coordinator));
     json_set_ms(object, "freeze-budget-ms", config->quiesce.freeze_budget_us);
     json_set_ms(object, "thaw-budget-ms", config->quiesce.thaw_budget_us);
-    json_set_ms(object, "frozen-limit-ms", config->quiesce.frozen_limit_us);
+    json_set_ms(object, "frozen-limit-ms", coordinator_limit(coordinator, 0));
     (void)writeback_load(coordinator->spec.paths.procfs, &load, NULL);
     set_int(object, "dirty-bytes", (int64_t)load.dirty_bytes);
     set_int(object, "writeback-bytes", (int64_t)load.writeback_bytes);
-    set_int(object, "estimated-flush-ms", (int64_t)load.dirty_bytes * 1000 / PLAN_BYTES_PER_SECOND);
-    if ((int64_t)load.dirty_bytes > PLAN_LARGE_DIRTY_BYTES)
-        add_note(json_object_get(object, "warnings"), "large-dirty-set",
-                 "much is waiting to be written; the freeze will take longer", NULL);
+    json_set_ms(object, "estimated-flush-ms", warnings->flush_us);
 }
 
-json_t *quiesce_plan_json(Coordinator *coordinator, const Survey *survey,
+json_t *quiesce_plan_json(Coordinator *coordinator, const Survey *survey, const Warnings *warnings,
                           const char *const *mountpoints)
 {
-    json_t *object = json_object(), *blockers = json_array(), *warnings = json_array();
-    json_t *participants = json_array(), *filesystems = json_array();
+    json_t *object = json_object();
     const char *reason = NULL;
-    size_t budget = QUIESCE_JSON_MAX - 65536;
-    unsigned running = 0, refused = 0, unfit = 0;
-    bool truncated = false, unseen = survey->unseen && !mountpoints;
+    Plan plan = {
+        .coordinator = coordinator,
+        .blockers = json_array(),
+        .notes = json_array(),
+        .participants = json_array(),
+        .filesystems = json_array(),
+        .budget = QUIESCE_JSON_MAX - 65536,
+        .unseen = survey->unseen && !mountpoints,
+        .truncated = !warnings->complete,
+    };
 
-    (void)json_object_set_new(object, "warnings", warnings);
     if (!coordinator_ready(coordinator, &reason))
-        add_note(blockers, "keeper-missing", reason, NULL);
-    for (unsigned i = 0; i < survey->hooks->len; i++) {
-        const Hook *hook = g_ptr_array_index(survey->hooks, i);
+        add_note(plan.blockers, "keeper-missing", reason, NULL);
+    plan_participants(&plan, survey->hooks);
+    if (plan.unseen)
+        add_note(plan.notes, "namespace-unseen", survey->unseen, NULL);
+    plan_filesystems(&plan, survey->mounts, mountpoints);
+    for (unsigned i = 0; i < warnings->list->len; i++) {
+        const Warning *warning = g_ptr_array_index(warnings->list, i);
 
-        running += !hook->refused;
-        refused += hook->refused != NULL;
-        if (hook->refused)
-            add_note(warnings, "hook-refused", hook->refused, hook->path);
-        truncated |= !json_append_within(participants,
-                                         plan_participant(coordinator->spec.config, hook), &budget);
+        add_note(plan.notes, warning->code, warning->text, warning->subject);
     }
-    if (unseen)
-        add_note(warnings, "namespace-unseen", survey->unseen, NULL);
-    for (unsigned i = 0; i < survey->mounts->len; i++) {
-        const Mount *mount = g_ptr_array_index(survey->mounts, i);
-
-        if (!selected(mount, mountpoints))
-            continue;
-        unfit += plan_notes(coordinator, mount, blockers, warnings);
-        truncated |= !json_append_within(filesystems, plan_filesystem(mount), &budget);
-    }
-    set_bool(object, "possible", json_array_size(blockers) == 0);
-    json_set_text(object, "level",
-                  level_name(unfit > 0 || unseen       ? LEVEL_CRASH
-                             : refused || running == 0 ? LEVEL_FILESYSTEM
-                                                       : LEVEL_APPLICATION));
-    (void)json_object_set_new(object, "blockers", blockers);
-    plan_budgets(coordinator, object);
-    (void)json_object_set_new(object, "participants", participants);
-    (void)json_object_set_new(object, "filesystems", filesystems);
-    set_bool(object, "truncated", truncated);
+    set_bool(object, "possible", json_array_size(plan.blockers) == 0);
+    json_set_text(object, "level", level_name(plan_level(&plan)));
+    (void)json_object_set_new(object, "blockers", plan.blockers);
+    (void)json_object_set_new(object, "warnings", plan.notes);
+    plan_budgets(coordinator, warnings, object);
+    (void)json_object_set_new(object, "participants", plan.participants);
+    (void)json_object_set_new(object, "filesystems", plan.filesystems);
+    set_bool(object, "truncated", plan.truncated);
     return object;
 }

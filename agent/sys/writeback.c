@@ -5,6 +5,9 @@
  */
 #include "sys/writeback.h"
 
+#include "base/deadline.h"
+#include "sys/procfile.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -13,64 +16,31 @@
 #define EXPIRE_FILE "sys/vm/dirty_expire_centisecs"
 #define PERIOD_FILE "sys/vm/dirty_writeback_centisecs"
 
+#define BDI_SIZE      1024u
+#define KILOBYTES_MAX (UINT64_C(1) << 40)
+
 #define MEMINFO_SIZE 8192u /* the kernel writes about 1.5 KiB; Dirty stands in its first half */
-#define SYSCTL_SIZE  32u
 
 /* The flusher looks every 50 ms and takes what has been dirty for 100 ms: many small steps. Shorter
  * periods only cost wake-ups, and a longer expiry leaves a writer's last pages for syncfs. */
 #define GENTLE_EXPIRE_CS 10
 #define GENTLE_PERIOD_CS 5
 
-/* At most `size` - 1 bytes of `procfs`/`name`, terminated. */
-static bool read_text(const char *procfs, const char *name, char *text, size_t size, GError **error)
+static bool find_kilobytes(const char *meminfo, const char *key, uint64_t *ret_bytes)
 {
-    g_autofree char *path = g_build_filename(procfs, name, NULL);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int failed = 0;
-    size_t length = 0;
-    ssize_t count = 0;
+    uint64_t value = 0;
 
-    if (fd < 0)
-        return agent_error_errno(error, AGENT_ERROR_UNAVAILABLE, errno, "%s", path);
-    do {
-        count = read(fd, text + length, size - 1 - length);
-        if (count > 0)
-            length += (size_t)count;
-    } while ((count > 0 && length < size - 1) || (count < 0 && errno == EINTR));
-    failed = errno;
-    (void)close(fd);
-    if (count < 0)
-        return agent_error_errno(error, AGENT_ERROR_UNAVAILABLE, failed, "%s", path);
-    text[length] = '\0';
+    if (!procfile_find(meminfo, key, " kB", &value) || value > UINT64_MAX / 1024)
+        return false;
+    *ret_bytes = value * 1024;
     return true;
-}
-
-/* "Dirty:    123 kB" at the start of a line. */
-static bool find_kilobytes(const char *meminfo, const char *label, uint64_t *ret_bytes)
-{
-    size_t length = strlen(label);
-
-    for (const char *line = meminfo; line; line = strchr(line, '\n')) {
-        char *end = NULL;
-        uint64_t value = 0;
-
-        line += *line == '\n';
-        if (strncmp(line, label, length) != 0)
-            continue;
-        value = g_ascii_strtoull(line + length, &end, 10);
-        if (end == line + length || !g_str_has_prefix(end, " kB") || value > UINT64_MAX / 1024)
-            return false;
-        *ret_bytes = value * 1024;
-        return true;
-    }
-    return false;
 }
 
 bool writeback_load(const char *procfs, WritebackLoad *ret_load, GError **error)
 {
     char meminfo[MEMINFO_SIZE];
 
-    if (!read_text(procfs, "meminfo", meminfo, sizeof(meminfo), error))
+    if (!procfile_text(procfs, "meminfo", meminfo, sizeof(meminfo), error))
         return false;
     if (!find_kilobytes(meminfo, "Dirty:", &ret_load->dirty_bytes) ||
         !find_kilobytes(meminfo, "Writeback:", &ret_load->writeback_bytes)) {
@@ -81,29 +51,47 @@ bool writeback_load(const char *procfs, WritebackLoad *ret_load, GError **error)
     return true;
 }
 
-static bool read_setting(const char *procfs, const char *name, int32_t *ret_value, GError **error)
+/* Of one device; adds what it has to write to `*bytes`. 0: nothing, or the kernel does not tell. */
+static int64_t device_flush_us(const char *folder, const char *name, uint64_t *bytes)
 {
-    char text[SYSCTL_SIZE];
-    char *end = NULL;
-    int64_t value = 0;
+    g_autofree char *file = g_build_filename(name, "stats", NULL);
+    char text[BDI_SIZE];
+    uint64_t writeback = 0, dirty = 0, rate = 0;
 
-    if (!read_text(procfs, name, text, sizeof(text), error))
-        return false;
-    value = g_ascii_strtoll(text, &end, 10);
-    if (end == text || (*end != '\n' && *end != '\0') || value < 0 || value > INT32_MAX) {
-        g_set_error(error, AGENT_ERROR, AGENT_ERROR_UNAVAILABLE, "%s/%s is not a number from 0 on",
-                    procfs, name);
-        return false;
+    if (!procfile_text(folder, file, text, sizeof(text), NULL) ||
+        !procfile_find(text, "BdiWriteback:", " kB", &writeback) ||
+        !procfile_find(text, "BdiReclaimable:", " kB", &dirty) ||
+        !procfile_find(text, "BdiWriteBandwidth:", " kBps", &rate))
+        return 0;
+    /* No machine has this much memory; so the sum and the product stay far from 64 bits. */
+    if (writeback > KILOBYTES_MAX || dirty > KILOBYTES_MAX)
+        return 0;
+    *bytes += (writeback + dirty) * 1024;
+    return (int64_t)((writeback + dirty) * (uint64_t)USEC_PER_SEC / MAX(rate, 1));
+}
+
+int64_t writeback_flush_us(const char *sysfs, const WritebackLoad *load)
+{
+    g_autofree char *folder = g_build_filename(sysfs, "kernel", "debug", "bdi", NULL);
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    uint64_t all = load->dirty_bytes + load->writeback_bytes, known = 0;
+    const char *name = NULL;
+    int64_t slowest_us = 0;
+
+    for (unsigned i = 0; dir && i < WRITEBACK_DEVICES_MAX && (name = g_dir_read_name(dir)); i++) {
+        int64_t flush_us = device_flush_us(folder, name, &known);
+
+        slowest_us = MAX(slowest_us, flush_us);
     }
-    *ret_value = (int32_t)value;
-    return true;
+    return slowest_us +
+           (int64_t)((double)(all - MIN(known, all)) * USEC_PER_SEC / WRITEBACK_ASSUMED_BYTES);
 }
 
 bool writeback_read(const char *procfs, WritebackSettings *ret_settings, GError **error)
 {
     *ret_settings = (WritebackSettings){-1, -1};
-    return read_setting(procfs, EXPIRE_FILE, &ret_settings->expire_cs, error) &&
-           read_setting(procfs, PERIOD_FILE, &ret_settings->period_cs, error);
+    return procfile_number(procfs, EXPIRE_FILE, &ret_settings->expire_cs, error) &&
+           procfile_number(procfs, PERIOD_FILE, &ret_settings->period_cs, error);
 }
 
 static bool write_setting(const char *procfs, const char *name, int32_t value, GError **error)

@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "base/deadline.h"
+#include "procfs_rig.h"
 #include "sys/writeback.h"
 
 #include <glib/gstdio.h>
@@ -220,6 +222,56 @@ static void this_system(void)
 #define add(name, function)                                                                        \
     g_test_add("/writeback/" name, Fixture, NULL, set_up, function, tear_down)
 
+/* --- how long a flush takes --------------------------------------------------------------------
+ */
+
+#define BDI "kernel/debug/bdi/"
+
+static void put_device(const char *sysfs, const char *name, unsigned dirty_kb, unsigned rate_kb)
+{
+    g_autofree char *path = g_strdup_printf(BDI "%s/stats", name);
+    g_autofree char *text =
+        g_strdup_printf("BdiWriteback:%16u kB\nBdiReclaimable:%14u kB\nBdiDirtyThresh: 9 kB\n"
+                        "BdiWritten: 5 kB\nBdiWriteBandwidth:%11u kBps\n",
+                        0, dirty_kb, rate_kb);
+
+    rig_put(sysfs, path, text);
+}
+
+static void flush_by_the_slowest_device(void)
+{
+    const WritebackLoad load = {300 << 20, 0};
+    g_autofree char *sysfs = rig_new("");
+
+    /* Nothing is known: all of it at the assumed rate. */
+    g_assert_cmpint(writeback_flush_us(sysfs, &load), ==, 7500000);
+    put_device(sysfs, "254:0", 204800, 102400);
+    put_device(sysfs, "254:16", 102400, 10240);
+    g_assert_cmpint(writeback_flush_us(sysfs, &load), ==, 10 * USEC_PER_SEC);
+    /* What no device owns up to comes after that. */
+    put_device(sysfs, "254:0", 102400, 102400);
+    g_assert_cmpint(writeback_flush_us(sysfs, &load), ==, 12500000);
+    put_device(sysfs, "254:0", 102400, 0);
+    rig_put(sysfs, BDI "254:16/stats", "BdiWriteback: x\n");
+    g_assert_cmpint(writeback_flush_us(sysfs, &load), >, 100000 * USEC_PER_SEC);
+    rig_remove(sysfs);
+}
+
+static void flush_looks_at_so_many_devices(void)
+{
+    const WritebackLoad load = {600 << 20, 0};
+    g_autofree char *sysfs = rig_new("");
+
+    for (unsigned i = 0; i < WRITEBACK_DEVICES_MAX + 88; i++) {
+        g_autofree char *name = g_strdup_printf("7:%u", i);
+
+        put_device(sysfs, name, 1024, 1024);
+    }
+    /* 88 MiB belong to devices not looked at. */
+    g_assert_cmpint(writeback_flush_us(sysfs, &load), ==, 3200000);
+    rig_remove(sysfs);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -233,5 +285,7 @@ int main(int argc, char **argv)
     add("read_failures", read_failures);
     g_test_add_func("/writeback/gentle_never_raises", gentle_never_raises);
     g_test_add_func("/writeback/this_system", this_system);
+    g_test_add_func("/writeback/flush/devices", flush_by_the_slowest_device);
+    g_test_add_func("/writeback/flush/limit", flush_looks_at_so_many_devices);
     return g_test_run();
 }

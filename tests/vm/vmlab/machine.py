@@ -16,7 +16,7 @@ from .image import Image, build, say
 BOOT_SECONDS = 120  # about 20 s here; a loaded machine takes longer
 PORTS = ("org.qemu.guest_agent.0", "org.quiesced.stock.0", "org.quiesced.lab.0")
 SCRIPTS = ("labd.py", "deadfs.py")
-HELPERS = ("stallwriter", "nsfarm")  # built here, without libraries
+HELPERS = ("stallwriter", "holdup", "nsfarm")  # built here, without libraries
 GUEST = Path(__file__).resolve().parent.parent / "vmguest"
 
 

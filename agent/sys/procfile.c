@@ -1,0 +1,81 @@
+/*
+ * procfile: see procfile.h. Owns nothing.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "sys/procfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NUMBER_SIZE 32u
+
+bool procfile_read(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int failed = 0;
+    size_t length = 0;
+    ssize_t count = 0;
+
+    if (fd < 0)
+        return false;
+    do {
+        count = read(fd, text + length, size - 1 - length);
+        if (count > 0)
+            length += (size_t)count;
+    } while ((count > 0 && length < size - 1) || (count < 0 && errno == EINTR));
+    failed = errno;
+    (void)close(fd);
+    text[length] = '\0';
+    errno = failed;
+    return count >= 0;
+}
+
+bool procfile_text(const char *root, const char *name, char *text, size_t size, GError **error)
+{
+    g_autofree char *path = g_build_filename(root, name, NULL);
+
+    if (!procfile_read(path, text, size))
+        return agent_error_errno(error, AGENT_ERROR_UNAVAILABLE, errno, "%s", path);
+    return true;
+}
+
+bool procfile_number(const char *root, const char *name, int32_t *ret_value, GError **error)
+{
+    char text[NUMBER_SIZE];
+    char *end = NULL;
+    int64_t value = 0;
+
+    if (!procfile_text(root, name, text, sizeof(text), error))
+        return false;
+    value = g_ascii_strtoll(text, &end, 10);
+    if (end == text || (*end != '\n' && *end != '\0') || value < 0 || value > INT32_MAX) {
+        g_set_error(error, AGENT_ERROR, AGENT_ERROR_UNAVAILABLE, "%s/%s is not a number from 0 on",
+                    root, name);
+        return false;
+    }
+    *ret_value = (int32_t)value;
+    return true;
+}
+
+bool procfile_find(const char *text, const char *key, const char *unit, uint64_t *ret_value)
+{
+    size_t length = strlen(key);
+
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        char *end = NULL;
+        uint64_t value = 0;
+
+        line += *line == '\n';
+        if (strncmp(line, key, length) != 0)
+            continue;
+        value = g_ascii_strtoull(line + length, &end, 10);
+        if (end == line + length || !g_str_has_prefix(end, unit))
+            return false;
+        *ret_value = value;
+        return true;
+    }
+    return false;
+}
