@@ -15,13 +15,14 @@ import test_channels
 import test_faults
 import test_freeze
 import test_libvirt
+import test_readme
 
 
 def main() -> int:
     tree = Path(os.environ["QUIESCED_TREE"])
     wanted = sys.argv[1:]
     groups = [(group.GROUP, group.CASES, group.machine)
-              for group in (test_freeze, test_faults, test_channels, test_libvirt)]
+              for group in (test_freeze, test_faults, test_channels, test_libvirt, test_readme)]
     plan = [(name, [case for case in cases
                     if not wanted or any(word in f"{name}/{case.__name__}" for word in wanted)],
              machine) for name, cases, machine in groups]
