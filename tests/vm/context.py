@@ -19,23 +19,41 @@ def check(condition, text="") -> None:
 
 
 class Machine:
-    """A booted machine with the agent running; nothing is left frozen between cases."""
+    """A booted machine with the agent running; nothing is left frozen between cases.
 
-    def __init__(self, tree: Path, name: str = "vm", more_disks: tuple[int, ...] = (),
-                 **options) -> None:
-        self.vm = Vm(tree, disks=(400, 400, 400, *more_disks), name=name, **options)
+    Each of `mounts` gets a data disk of its own. Subclasses say in begin() what runs in it.
+    """
+
+    host: AgentHost
+
+    def __init__(self, tree: Path | None, name: str = "vm", mounts=MOUNTS,
+                 more_disks: tuple[int, ...] = (), **options) -> None:
+        self.mounts = mounts
+        options.setdefault("disks", (*(400,) * len(mounts), *more_disks))
+        self.vm = Vm(tree, name=name, **options)
 
     def __enter__(self) -> "Machine":
-        self.vm.start()
-        for mountpoint, mkfs, disk in MOUNTS:
-            module = mountpoint.rsplit("/", 1)[1]
-            self.vm.run(f"modprobe {module} 2>/dev/null; {mkfs} /dev/{disk} && mkdir -p {mountpoint} "
-                        f"&& mount /dev/{disk} {mountpoint}", timeout=120)
-        self.vm.run("udevadm settle; sync")
-        self.host = AgentHost(self.vm.agent_path)
-        self.vm.run("systemctl start quiesced-keeper.socket quiesced.service")
-        self.host.wait_ready()
+        try:
+            self.vm.start()
+            for mountpoint, mkfs, disk in self.mounts:
+                module = mountpoint.rsplit("/", 1)[1]
+                self.vm.run(f"modprobe {module} 2>/dev/null; {mkfs} /dev/{disk} && "
+                            f"mkdir -p {mountpoint} && mount /dev/{disk} {mountpoint}", timeout=120)
+            self.vm.run("udevadm settle; sync")
+            self.begin()
+        except BaseException:
+            self.vm.__exit__()
+            raise
         return self
+
+    def begin(self) -> None:
+        """The units as installed; a freeze would be accepted."""
+        self.vm.run("systemctl start quiesced-keeper.socket quiesced.service")
+        self.host = self.connected()
+        self.host.wait_ready()
+
+    def connected(self) -> AgentHost:
+        return AgentHost(self.vm.agent_path)
 
     def __exit__(self, *exception) -> None:
         self.vm.__exit__(*exception)
@@ -67,9 +85,8 @@ class Machine:
 
     def frozen(self, mountpoint: str) -> bool:
         """Whether a write there hangs now."""
-        return self.vm._ask({"run": f"timeout -s KILL 2 sh -c 'echo x >{mountpoint}/probe' >/dev/null 2>&1 & "
-                                    "pid=$!; sleep 1; kill -0 $pid 2>/dev/null",
-                             "timeout": 10}, 15)["rc"] == 0
+        return self.vm.succeeds(f"timeout -s KILL 2 sh -c 'echo x >{mountpoint}/probe' "
+                                ">/dev/null 2>&1 & pid=$!; sleep 1; kill -0 $pid 2>/dev/null")
 
     def last_report(self) -> dict:
         return self.host.call("guest-quiesce-report")["operations"][0]
@@ -95,7 +112,7 @@ class Writers:
         self.vm = machine.vm
 
     def __enter__(self) -> "Writers":
-        for mountpoint, _, _ in MOUNTS:
+        for mountpoint, _, _ in self.machine.mounts:
             name = mountpoint.rsplit("/", 1)[1]
             self.vm.spawn(f"exec /usr/lib/lab/stallwriter {mountpoint} 0 /run/writer-{name}")
         time.sleep(2)
@@ -109,6 +126,14 @@ class Writers:
             fields = line.split()
             result[fields[0].rsplit("-", 1)[1]] = (int(fields[1]), int(fields[2]))
         return result
+
+    def go_on(self, seconds: float = 1) -> dict[str, tuple[int, int]]:
+        """Every one of them writes within that time; the counters at its end."""
+        first = self.counters()
+        time.sleep(seconds)
+        second = self.counters()
+        check(all(second[name][0] > first[name][0] for name in first), f"{first} {second}")
+        return second
 
     def __exit__(self, *_exception) -> None:
         self.vm.run("pkill -KILL stallwriter; rm -f /run/writer-*", check=False)

@@ -16,15 +16,17 @@ import test_faults
 import test_freeze
 import test_libvirt
 import test_reach
+import test_readme
 import test_warnings
+
+GROUPS = (test_freeze, test_faults, test_warnings, test_channels, test_reach, test_readme,
+          test_libvirt)
 
 
 def main() -> int:
     tree = Path(os.environ["QUIESCED_TREE"])
     wanted = sys.argv[1:]
-    groups = [(group.GROUP, group.CASES, group.machine)
-              for group in (test_freeze, test_faults, test_warnings, test_channels, test_reach,
-                            test_libvirt)]
+    groups = [(group.GROUP, group.CASES, group.machine) for group in GROUPS]
     plan = [(name, [case for case in cases
                     if not wanted or any(word in f"{name}/{case.__name__}" for word in wanted)],
              machine) for name, cases, machine in groups]

@@ -3,7 +3,7 @@
 import time
 
 from context import FILESYSTEMS, Machine, check
-from vmlab.host import AgentError, AgentHost
+from vmlab.host import AgentHost
 
 GROUP = "freeze"
 
@@ -23,9 +23,7 @@ def frozen_means_no_write_completes(m: Machine) -> None:
               f"{first} {second}")
         check(m.host.call("guest-fsfreeze-status") == "frozen")
         check(m.host.call("guest-fsfreeze-thaw") == FILESYSTEMS)
-        time.sleep(1)
-        third = writers.counters()
-        check(all(third[name][0] > second[name][0] for name in third), f"{second} {third}")
+        writers.go_on()
     report = m.last_report()
     check({f["type"]: f["result"] for f in report["filesystems"]} ==
           {"ext4": "frozen", "xfs": "frozen", "btrfs": "frozen"}, str(report))
@@ -50,11 +48,8 @@ def list_freezes_only_what_it_names(m: Machine) -> None:
     check(m.frozen("/srv/xfs"))
     check(not m.frozen("/srv/ext4"))
     check(m.host.call("guest-fsfreeze-thaw") == 1)
-    try:
-        m.host.call("guest-fsfreeze-freeze-list", {"mountpoints": ["/srv/xfs", "/nowhere"]})
-        check(False, "an unknown mount point was accepted")
-    except AgentError as error:
-        check("/nowhere" in error.desc, error.desc)
+    text = m.host.refused("guest-fsfreeze-freeze-list", {"mountpoints": ["/srv/xfs", "/nowhere"]})
+    check("/nowhere" in text, text)
     check(not m.frozen("/srv/xfs"))
 
 
@@ -62,11 +57,8 @@ def failing_hook_is_rolled_back(m: Machine) -> None:
     m.no_hooks()
     m.hook("10-good")
     m.hook("20-bad", '[ "$1" = freeze ] && { echo "licence expired"; exit 5; }; exit 0')
-    try:
-        m.host.call("guest-fsfreeze-freeze")
-        check(False, "the freeze went through")
-    except AgentError as error:
-        check(error.desc == "quiesce failed: bad: freeze: licence expired", error.desc)
+    text = m.host.refused("guest-fsfreeze-freeze")
+    check(text == "quiesce failed: bad: freeze: licence expired", text)
     check(m.hook_log()[-2:] == ["20-bad abort", "10-good abort"], str(m.hook_log()))
     check(not m.frozen("/srv/ext4"))
     m.no_hooks()
@@ -76,11 +68,8 @@ def hook_timeout_is_bounded(m: Machine) -> None:
     m.no_hooks()
     m.hook("10-slow", '[ "$1" = freeze ] && sleep 60; exit 0', "Timeout=1")
     began = time.monotonic()
-    try:
-        m.host.call("guest-fsfreeze-freeze")
-        check(False, "the freeze went through")
-    except AgentError as error:
-        check(error.desc == "quiesce failed: slow: freeze: timed out after 1.0 s", error.desc)
+    text = m.host.refused("guest-fsfreeze-freeze")
+    check(text == "quiesce failed: slow: freeze: timed out after 1.0 s", text)
     check(time.monotonic() - began < 5, "took too long")
     check(m.hook_log()[-1] == "10-slow abort", str(m.hook_log()))
     m.no_hooks()
@@ -133,11 +122,8 @@ def slow_prepare_is_joined_under_kubevirt(m: Machine) -> None:
     m.configure("[quiesce]\nhost=kubevirt\n")
     m.hook("10-slow", '[ "$1" = prepare ] && sleep 6; exit 0', "Timeout=30")
     began = time.monotonic()
-    try:
-        m.host.call("guest-fsfreeze-freeze")
-        check(False, "the freeze went through")
-    except AgentError as error:
-        check("slow: prepare: still running after 4." in error.desc, error.desc)
+    text = m.host.refused("guest-fsfreeze-freeze")
+    check("slow: prepare: still running after 4." in text, text)
     check(time.monotonic() - began < 5)
     time.sleep(4)
     check(m.host.call("guest-fsfreeze-freeze") == FILESYSTEMS)
@@ -150,4 +136,5 @@ def slow_prepare_is_joined_under_kubevirt(m: Machine) -> None:
 CASES = [frozen_means_no_write_completes, hooks_run_in_order_and_reverse,
          list_freezes_only_what_it_names, failing_hook_is_rolled_back, hook_timeout_is_bounded,
          a_host_per_command_as_proxmox, a_host_that_leaves_in_mid_request,
-         port_unplugged_and_back, memory_stays_within_its_limit, slow_prepare_is_joined_under_kubevirt]
+         port_unplugged_and_back, memory_stays_within_its_limit,
+         slow_prepare_is_joined_under_kubevirt]

@@ -69,6 +69,14 @@ class AgentHost:
         self.request(execute, arguments)
         return self.reply(timeout)
 
+    def refused(self, execute: str, arguments: dict | None = None, timeout: float = 60) -> str:
+        """The text of the error that must come."""
+        try:
+            returned = self.call(execute, arguments, timeout)
+        except AgentError as error:
+            return error.desc
+        raise AssertionError(f"{execute} was not refused but answered {returned}")
+
     def wait_ready(self, seconds: float = 30) -> None:
         """Until a freeze would be accepted."""
         self.sync(seconds)

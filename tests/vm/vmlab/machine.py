@@ -205,6 +205,10 @@ class Vm:
             raise GuestError(f"{command!r} ended with {reply['rc']}: {reply['out']}{reply['err']}")
         return reply["out"]
 
+    def succeeds(self, command: str) -> bool:
+        """Whether a shell command in the guest ends with status 0; it may take 10 s."""
+        return self._ask({"run": command, "timeout": 10}, 15)["rc"] == 0
+
     def spawn(self, command: str) -> None:
         """Starts a shell command in the guest's background."""
         self._ask({"spawn": command}, 15)
@@ -228,7 +232,7 @@ class Vm:
     def wait_until(self, command: str, seconds: float, what: str) -> None:
         """Runs the command until it succeeds."""
         deadline = time.monotonic() + seconds
-        while self._ask({"run": command, "timeout": 10}, 15)["rc"] != 0:
+        while not self.succeeds(command):
             if time.monotonic() > deadline:
                 state = self.run("journalctl -b --no-pager | tail -n 30", check=False)
                 raise TimeoutError(f"{self.name}: waited {seconds} s for {what}\n{state}")
