@@ -106,7 +106,7 @@ void coordinator_finish(Coordinator *coordinator);
 /* NULL, or why a thaw of it must not be answered with success yet. */
 char *coordinator_unthawed_text(const Operation *operation);
 
-/* operation.c */
+/* operation_life.c */
 Operation *operation_new(Coordinator *coordinator, const FreezeRequest *request);
 void operation_free(Operation *operation);
 void operation_survey(Operation *operation);
