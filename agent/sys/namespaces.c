@@ -325,7 +325,9 @@ static int entered_mountinfo(gpointer data)
         return -errno;
     /* By the fd: "/proc" would be the namespace's. */
     fd = openat(entry->proc, "thread-self/mountinfo", O_RDONLY | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+    if (fd < 0)
+        return -errno;
+    return fd;
 }
 
 static int enter_for_mountinfo(const char *procfs, const Namespace *space)

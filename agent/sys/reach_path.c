@@ -26,7 +26,9 @@ int reach_look_up(int root, const char *path)
     };
     int fd = (int)syscall(SYS_openat2, root >= 0 ? root : AT_FDCWD, path, &how, sizeof(how));
 
-    return fd < 0 ? -errno : fd;
+    if (fd < 0)
+        return -errno;
+    return fd;
 }
 
 static int status_of(int place, struct statx *ret_status)
@@ -75,7 +77,9 @@ int reach_open_found(int place, mode_t mode, int proc)
     fd = openat(from, name, flags | O_NOATIME);
     if (fd < 0 && errno == EPERM) /* not the owner; only tests run like that */
         fd = openat(from, name, flags);
-    return fd < 0 ? -errno : fd;
+    if (fd < 0)
+        return -errno;
+    return fd;
 }
 
 static int open_below(int root, const ReachPlace *place)

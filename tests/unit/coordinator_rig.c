@@ -167,7 +167,10 @@ void rig_start_early(Rig *rig)
     g_autoptr(GError) error = NULL;
     CoordinatorSpec spec = {
         .keeper_program = kept(rig, "keeper"),
-        .paths = {kept(rig, "mountinfo"), kept(rig, "sys"), kept(rig, "proc"), getuid()},
+        .paths = {.mountinfo = kept(rig, "mountinfo"),
+                  .sysfs = kept(rig, "sys"),
+                  .procfs = kept(rig, "proc"),
+                  .hook_owner = getuid()},
         .runtime_dir = kept(rig, "run"),
         .profile = &rig->profile,
         .config = rig->config,

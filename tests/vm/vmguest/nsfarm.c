@@ -3,9 +3,9 @@
  *
  *   nsfarm NAMESPACES MOUNTS
  *
- * Each is a process with a root of its own (tmpfs, pivot_root) and MOUNTS mounts in all: half of the
- * rest tmpfs, half bind mounts of the host's root. Prints "ready" when all are there and stays; they
- * end with it.
+ * Each is a process with a root of its own (tmpfs, pivot_root) and MOUNTS mounts in all: half of
+ * the rest tmpfs, half bind mounts of the host's root. Prints "ready" when all are there and stays;
+ * they end with it.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
