@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "loop_rig.h"
+
 #include "sys/offload.h"
 #include "sys/offload_internal.h"
 
@@ -16,8 +18,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define MSEC(n) ((n)*USEC_PER_MSEC)
 
 /* What the threads and the test share; everything under the lock. */
 static struct {
@@ -66,29 +66,6 @@ static void gate_count(unsigned *counter)
     pthread_mutex_unlock(&gate.lock);
 }
 
-static unsigned entries(const char *path)
-{
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    unsigned count = 0;
-
-    g_assert_nonnull(dir);
-    while (g_dir_read_name(dir))
-        count++;
-    return count;
-}
-
-/* Runs the loop until `condition`, at most 5 s. */
-#define run_until(condition)                                                                       \
-    do {                                                                                           \
-        int64_t end_ = deadline_now() + 5 * USEC_PER_SEC;                                          \
-        while (!(condition) && deadline_now() < end_) {                                            \
-            while (g_main_context_iteration(NULL, FALSE))                                          \
-                ;                                                                                  \
-            g_usleep(500);                                                                         \
-        }                                                                                          \
-        g_assert_true(condition);                                                                  \
-    } while (0)
-
 /* Every test leaves no thread, no fd and no source behind. */
 typedef struct {
     unsigned fds, threads;
@@ -99,15 +76,15 @@ static Before before(void)
     /* Created with the first use, and staying. */
     (void)g_main_context_iteration(NULL, FALSE);
     gate_set(false);
-    return (Before){entries("/proc/self/fd"), entries("/proc/self/task")};
+    return (Before){loop_entries("/proc/self/fd"), loop_entries("/proc/self/task")};
 }
 
 static void assert_clean(Before state)
 {
     gate_set(true);
-    run_until(offload_abandoned() == 0 && entries("/proc/self/task") <= state.threads &&
-              entries("/proc/self/fd") <= state.fds);
-    g_assert_cmpuint(entries("/proc/self/fd"), ==, state.fds);
+    loop_until(offload_abandoned() == 0 && loop_entries("/proc/self/task") <= state.threads &&
+               loop_entries("/proc/self/fd") <= state.fds);
+    g_assert_cmpuint(loop_entries("/proc/self/fd"), ==, state.fds);
 }
 
 /* --- functions ---------------------------------------------------------------------------------
@@ -169,7 +146,7 @@ static void result_arrives(void)
 
     (void)!run(repeat, deadline_in(5 * USEC_PER_SEC), &done);
     g_assert_cmpuint(done.calls, ==, 0);
-    run_until(done.calls > 0);
+    loop_until(done.calls > 0);
     g_assert_false(done.timed_out);
     g_assert_cmpstr(done.result, ==, "abab");
     g_free(done.result);
@@ -187,7 +164,7 @@ static void stuck_is_given_up(void)
     int64_t start = deadline_now();
 
     (void)!run(hang, deadline_in(MSEC(50)), &done);
-    run_until(done.calls > 0);
+    loop_until(done.calls > 0);
     g_assert_cmpint(deadline_now() - start, >=, MSEC(50));
     g_assert_cmpint(deadline_now() - start, <, MSEC(1000));
     g_assert_true(done.timed_out);
@@ -217,7 +194,7 @@ static void result_beats_deadline(void)
     (void)!run(repeat, deadline_in(MSEC(30)), &done);
     wait_for_end();
     g_usleep((gulong)MSEC(40));
-    run_until(done.calls > 0);
+    loop_until(done.calls > 0);
     g_assert_false(done.timed_out);
     g_assert_cmpstr(done.result, ==, "abab");
     g_free(done.result);
@@ -230,7 +207,7 @@ static void cancel_while_stuck(void)
     Done done = {0};
     Offload *offload = run(hang, deadline_in(MSEC(20)), &done);
 
-    run_until(gate_read(&gate.entered) == 1);
+    loop_until(gate_read(&gate.entered) == 1);
     offload_cancel(offload);
     g_assert_cmpuint(offload_abandoned(), ==, 1);
     assert_clean(state);
@@ -283,7 +260,7 @@ static gpointer look_around(gpointer input)
     bool closed = fcntl(inherited, F_GETFD) < 0 && errno == EBADF;
     bool stderr_open = fcntl(STDERR_FILENO, F_GETFD) >= 0;
     /* stderr, its end of the pair, and the folder being listed. */
-    unsigned open_fds = entries("/proc/thread-self/fd");
+    unsigned open_fds = loop_entries("/proc/thread-self/fd");
 
     pthread_sigmask(SIG_BLOCK, NULL, &mask);
     pthread_getattr_np(pthread_self(), &attributes);
@@ -303,7 +280,7 @@ static void thread_has_its_own_table(void)
     (void)!offload_run("test", look_around, g_strdup_printf("%d", fd), g_free, g_free,
                        deadline_in(MSEC(5000)), on_done, &done, &error);
     g_assert_no_error(error);
-    run_until(done.calls > 0);
+    loop_until(done.calls > 0);
     g_assert_cmpstr(done.result, ==, "closed 1 stderr 1 fds 3 signals 0 stack 1");
     g_free(done.result);
     g_assert_cmpint(fcntl(fd, F_GETFD), >=, 0);
@@ -321,7 +298,7 @@ static void stuck_thread_holds_no_socket(void)
 
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
     offload = run(hang, DEADLINE_NEVER, &done);
-    run_until(gate_read(&gate.entered) == 1);
+    loop_until(gate_read(&gate.entered) == 1);
     close(pair[0]);
     /* An end of file, though the thread is still there. */
     g_assert_cmpint(recv(pair[1], &byte, 1, MSG_DONTWAIT), ==, 0);
@@ -337,7 +314,7 @@ static void abandon_all(Done *done)
 
     for (unsigned i = 0; i < OFFLOAD_ABANDONED_MAX; i++)
         all[i] = run(hang, DEADLINE_NEVER, done);
-    run_until(gate_read(&gate.entered) == OFFLOAD_ABANDONED_MAX);
+    loop_until(gate_read(&gate.entered) == OFFLOAD_ABANDONED_MAX);
     for (unsigned i = 0; i < OFFLOAD_ABANDONED_MAX; i++)
         offload_cancel(all[i]);
 }
@@ -359,7 +336,7 @@ static void limit_of_stuck_threads(void)
     /* And then again. */
     gate_set(true);
     (void)!run(repeat, deadline_in(MSEC(5000)), &done);
-    run_until(done.calls == 1);
+    loop_until(done.calls == 1);
     g_free(done.result);
 }
 
@@ -399,7 +376,7 @@ static int open_and_wait(const char *path, int mount_id)
 
     (void)!offload_open(path, mount_id, deadline_in(MSEC(4000)), on_opened, &opened);
     g_assert_cmpuint(opened.calls, ==, 0);
-    run_until(opened.calls > 0);
+    loop_until(opened.calls > 0);
     return opened.error_number;
 }
 
@@ -429,7 +406,7 @@ static void opens_what_is_there(void)
     (void)!offload_open(directory, mount_id_of(directory), deadline_in(MSEC(4000)),
                         on_opened_checked, directory);
     (void)!offload_open(file, -1, deadline_in(MSEC(4000)), on_opened_checked, file);
-    run_until(gate_read(&gate.entered) == 2);
+    loop_until(gate_read(&gate.entered) == 2);
     g_unlink(file);
     g_rmdir(directory);
     assert_clean(state);
@@ -494,13 +471,13 @@ static void stuck_opens_do_not_hold_up_others(void)
         good[i].total = &good_done;
         (void)!offload_open_with(open_null, "/", -1, deadline_in(MSEC(1500)), on_opened, &good[i]);
     }
-    run_until(good_done == GOOD);
+    loop_until(good_done == GOOD);
     g_test_message("good ones after %.0f ms", (double)(deadline_now() - start) / 1000);
     g_assert_cmpint(deadline_now() - start, <, MSEC(1500));
     g_assert_cmpuint(stuck_done, ==, 0);
     for (unsigned i = 0; i < GOOD; i++)
         g_assert_cmpint(good[i].error_number, ==, 0);
-    run_until(stuck_done == STUCK);
+    loop_until(stuck_done == STUCK);
     for (unsigned i = 0; i < STUCK; i++)
         g_assert_cmpint(stuck[i].error_number, ==, ETIMEDOUT);
     g_assert_cmpuint(offload_abandoned(), ==, STUCK);
@@ -517,12 +494,12 @@ static void deadline_of_one_that_waits(void)
     for (unsigned i = 0; i < OFFLOAD_OPEN_THREADS; i++)
         (void)!offload_open_with(open_stuck, "/", -1, DEADLINE_NEVER, on_opened, &stuck[i]);
     (void)!offload_open_with(open_null, "/", -1, deadline_in(MSEC(20)), on_opened, &waiting);
-    run_until(waiting.calls > 0);
+    loop_until(waiting.calls > 0);
     g_assert_cmpint(waiting.error_number, ==, ETIMEDOUT);
     g_assert_cmpuint(offload_abandoned(), ==, 0);
     gate_set(true);
     for (unsigned i = 0; i < OFFLOAD_OPEN_THREADS; i++)
-        run_until(stuck[i].calls == 1 && stuck[i].error_number == 0);
+        loop_until(stuck[i].calls == 1 && stuck[i].error_number == 0);
     assert_clean(state);
 }
 
@@ -554,7 +531,7 @@ static void many_in_few_threads(void)
     }
     /* The loop comes late: threads wait for it with what does not fit the sockets. */
     g_usleep((gulong)MSEC(100));
-    run_until(done == MANY);
+    loop_until(done == MANY);
     for (unsigned i = 0; i < MANY; i++)
         g_assert_true(opened[i].calls == 1 && opened[i].error_number == 0);
     g_assert_cmpuint(gate_read(&gate.entered), ==, MANY);
@@ -574,7 +551,7 @@ static void late_thread_takes_no_more(void)
 
     for (unsigned i = 0; i < LATE; i++)
         (void)!offload_open_with(open_stuck, "/", -1, deadline_in(MSEC(300)), on_opened, &late[i]);
-    run_until(offload_abandoned() == LATE);
+    loop_until(offload_abandoned() == LATE);
     for (unsigned i = 0; i < MANY; i++) {
         opened[i].total = &done;
         (void)!offload_open_with(open_counted, "/", -1, deadline_in(3 * USEC_PER_SEC), on_opened,
@@ -582,7 +559,7 @@ static void late_thread_takes_no_more(void)
         if (i == 0)
             gate_set(true);
     }
-    run_until(done == MANY);
+    loop_until(done == MANY);
     for (unsigned i = 0; i < MANY; i++)
         g_assert_cmpint(opened[i].error_number, ==, 0);
     assert_clean(state);
@@ -599,7 +576,7 @@ static void cancelled_opens(void)
     OffloadOpen *ended = NULL;
     OffloadOpen *rest[G_N_ELEMENTS(waiting)];
 
-    run_until(gate_read(&gate.entered) == 2);
+    loop_until(gate_read(&gate.entered) == 2);
     ended = offload_open_with(open_null, "/", -1, DEADLINE_NEVER, on_opened, &delivered);
     for (unsigned i = 0; i < G_N_ELEMENTS(waiting); i++)
         rest[i] = offload_open_with(open_stuck, "/", -1, DEADLINE_NEVER, on_opened, &waiting[i]);
@@ -610,7 +587,7 @@ static void cancelled_opens(void)
     for (unsigned i = 0; i < G_N_ELEMENTS(waiting); i++)
         offload_open_cancel(rest[i]);
     /* The cancelled one that is stuck is given up at its deadline all the same. */
-    run_until(offload_abandoned() == 1);
+    loop_until(offload_abandoned() == 1);
     assert_clean(state);
     g_assert_cmpuint(running.calls + stuck.calls + delivered.calls, ==, 0);
     for (unsigned i = 0; i < G_N_ELEMENTS(waiting); i++)
@@ -658,7 +635,7 @@ static void callbacks_may_open_and_cancel(void)
     (void)!offload_open_with(open_null, "/", -1, DEADLINE_NEVER, on_chain, &chain);
     for (unsigned i = 0; i < G_N_ELEMENTS(chain.others); i++)
         chain.others[i] = offload_open_with(open_stuck, "/", -1, DEADLINE_NEVER, on_other, &chain);
-    run_until(chain.calls == 4);
+    loop_until(chain.calls == 4);
     assert_clean(state);
     g_assert_cmpuint(chain.others_called, ==, 0);
 }
@@ -698,7 +675,7 @@ static void no_thread_left_for_opens(void)
         (void)!offload_open_with(open_null, "/", -1, DEADLINE_NEVER, on_opened, &opened[i]);
     }
     g_assert_cmpuint(total, ==, 0);
-    run_until(total == G_N_ELEMENTS(opened));
+    loop_until(total == G_N_ELEMENTS(opened));
     for (unsigned i = 0; i < G_N_ELEMENTS(opened); i++)
         g_assert_cmpint(opened[i].error_number, ==, EAGAIN);
     assert_clean(state);
