@@ -19,7 +19,8 @@
 
 typedef struct {
     char *text;
-    int fd; /* owned; -1: none */
+    int fd;         /* owned; -1: none */
+    unsigned index; /* of what is stored or removed */
 } Packet;
 
 struct FdStore {
@@ -41,8 +42,8 @@ static void packet_free(gpointer data)
     g_free(packet);
 }
 
-/* False: the manager's socket is full. */
-static bool send_packet(const FdStore *store, const Packet *packet)
+/* 0, or an errno: EAGAIN and ENOBUFS when the manager's socket is full. */
+static int send_packet(const FdStore *store, const Packet *packet)
 {
     union {
         struct cmsghdr header;
@@ -59,8 +60,20 @@ static bool send_packet(const FdStore *store, const Packet *packet)
         control.header.cmsg_len = CMSG_LEN(sizeof(int));
         memcpy(CMSG_DATA(&control.header), &packet->fd, sizeof packet->fd);
     }
-    return sendmsg(store->fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ||
-           (errno != EAGAIN && errno != ENOBUFS);
+    return sendmsg(store->fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ? 0 : errno;
+}
+
+static gboolean on_deadline(gpointer user_data);
+
+/* What was put is not stored, or not all of it. The pipe of the barrier hangs up as well when its
+ * message is dropped, which confirms nothing. */
+static void fail(FdStore *store)
+{
+    if (!store->timer)
+        return; /* nobody waits */
+    deadline_source_clear(&store->barrier);
+    deadline_source_clear(&store->timer);
+    store->timer = deadline_source_new(deadline_in(0), on_deadline, store);
 }
 
 static gboolean on_writable(int fd, GIOCondition condition, gpointer user_data)
@@ -71,8 +84,12 @@ static gboolean on_writable(int fd, GIOCondition condition, gpointer user_data)
     (void)fd;
     (void)condition;
     while ((packet = g_queue_peek_head(&store->queue))) {
-        if (!send_packet(store, packet))
+        int error_number = send_packet(store, packet);
+
+        if (error_number == EAGAIN || error_number == ENOBUFS)
             return G_SOURCE_CONTINUE;
+        if (error_number)
+            fail(store);
         packet_free(g_queue_pop_head(&store->queue));
     }
     deadline_source_clear(&store->writable);
@@ -89,11 +106,11 @@ static GSource *watch(int fd, GIOCondition condition, GUnixFDSourceFunc func, Fd
 }
 
 /* Takes over `text` and `fd`. */
-static void say(FdStore *store, char *text, int fd)
+static void say(FdStore *store, char *text, int fd, unsigned index)
 {
     Packet *packet = g_new0(Packet, 1);
 
-    *packet = (Packet){text, fd};
+    *packet = (Packet){text, fd, index};
     g_queue_push_tail(&store->queue, packet);
     if (!store->writable)
         store->writable = watch(store->fd, G_IO_OUT, on_writable, store);
@@ -144,7 +161,7 @@ static bool begin_barrier(FdStore *store)
         return false;
     store->barrier_fd = pair[0];
     store->barrier = watch(pair[0], G_IO_HUP | G_IO_ERR, on_barrier, store);
-    say(store, g_strdup("BARRIER=1"), pair[1]);
+    say(store, g_strdup("BARRIER=1"), pair[1], 0);
     return true;
 }
 
@@ -164,7 +181,8 @@ void fdstore_put(FdStore *store, const int *fds, unsigned count, Deadline deadli
         complete = copy >= 0;
         /* FDPOLL=0: the manager must not watch it, nor drop it for what it sees. */
         if (complete)
-            say(store, g_strdup_printf("FDSTORE=1\nFDNAME=" NAME_PREFIX "%u\nFDPOLL=0", i), copy);
+            say(store, g_strdup_printf("FDSTORE=1\nFDNAME=" NAME_PREFIX "%u\nFDPOLL=0", i), copy,
+                i);
     }
     if (!complete || !begin_barrier(store))
         deadline = deadline_in(0);
@@ -179,14 +197,31 @@ void fdstore_cancel(FdStore *store)
     store->done = NULL;
 }
 
+/* What was not sent yet need not be: stores, and removals that are about to be said again. */
+static void drop_unsent(FdStore *store, unsigned count)
+{
+    GList *next = NULL;
+
+    for (GList *link = store->queue.head; link; link = next) {
+        Packet *packet = link->data;
+
+        next = link->next;
+        if (packet->fd < 0 && packet->index >= count)
+            continue;
+        if (packet->fd >= 0)
+            fail(store);
+        packet_free(packet);
+        g_queue_delete_link(&store->queue, link);
+    }
+}
+
 void fdstore_remove(FdStore *store, unsigned count)
 {
     if (!store || store->fd < 0)
         return;
-    /* What was not sent yet need not be. */
-    g_queue_clear_full(&store->queue, packet_free);
+    drop_unsent(store, count);
     for (unsigned i = 0; i < count; i++)
-        say(store, g_strdup_printf("FDSTOREREMOVE=1\nFDNAME=" NAME_PREFIX "%u", i), -1);
+        say(store, g_strdup_printf("FDSTOREREMOVE=1\nFDNAME=" NAME_PREFIX "%u", i), -1, i);
 }
 
 /* --- life --------------------------------------------------------------------------------------

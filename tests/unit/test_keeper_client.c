@@ -123,7 +123,7 @@ static void freeze(Client *client)
         g_assert_true(rig_frozen(client->rig, i));
 }
 
-static pid_t keeper_pid(const Client *client)
+static pid_t client_keeper_pid(const Client *client)
 {
     return (pid_t)client->rig->ledger->keeper_pid;
 }
@@ -135,7 +135,7 @@ static void starts_a_keeper_and_goes_through_an_operation(void)
     g_assert_false(keeper_thaw(client->keeper));
     g_assert_true(reaches(&client->ready, 1, WAIT_US));
     arm(client);
-    g_assert_cmpint(getsid(keeper_pid(client)), ==, keeper_pid(client));
+    g_assert_cmpint(getsid(client_keeper_pid(client)), ==, client_keeper_pid(client));
     g_assert_true(keeper_sync(client->keeper));
     g_assert_true(reaches(&client->messages[KEEPER_SYNC_DONE], 1, WAIT_US));
     g_assert_cmpuint(client->messages[KEEPER_SYNCED], ==, 3);
@@ -211,7 +211,7 @@ static void a_killed_keeper_is_lost_rescued_and_replaced(void)
     arm(client);
     freeze(client);
     killed = g_get_monotonic_time();
-    kill(keeper_pid(client), SIGKILL);
+    kill(client_keeper_pid(client), SIGKILL);
     g_assert_true(reaches(&client->lost, 1, WAIT_US));
     (void)rescue(client, WAIT_US);
     g_assert_true(reaches(&client->done, 1, WAIT_US));
@@ -226,7 +226,7 @@ static void a_killed_keeper_is_lost_rescued_and_replaced(void)
     g_assert_cmpint(calls[2].end, <=, calls[1].start); /* ranks in reverse */
     g_assert_cmpint(calls[1].end, <=, calls[0].start);
     g_assert_true(reaches(&client->ready, 2, WAIT_US));
-    g_assert_cmpint(waitpid(keeper_pid(client), NULL, WNOHANG), ==, -1); /* no zombie */
+    g_assert_cmpint(waitpid(client_keeper_pid(client), NULL, WNOHANG), ==, -1); /* no zombie */
 }
 
 static void a_stuck_thaw_does_not_hold_up_the_rescue(void)
@@ -282,7 +282,7 @@ static void may_be_freed_when_lost(void)
     g_assert_true(reaches(&client->ready, 1, WAIT_US));
     arm(client);
     client->free_when_lost = true;
-    kill(keeper_pid(client), SIGKILL);
+    kill(client_keeper_pid(client), SIGKILL);
     g_assert_true(reaches(&client->lost, 1, WAIT_US));
     g_assert_null(client->keeper);
 }
@@ -294,7 +294,7 @@ static void what_a_stopped_keeper_said_last_is_read(void)
     g_assert_true(reaches(&client->ready, 1, WAIT_US));
     arm(client);
     freeze(client);
-    kill(keeper_pid(client), SIGTERM);
+    kill(client_keeper_pid(client), SIGTERM);
     g_assert_true(reaches(&client->lost, 1, WAIT_US));
     g_assert_cmpuint(client->messages[KEEPER_THAW_DONE], ==, 1);
     g_assert_cmpuint(client->last[KEEPER_THAW_DONE].cause, ==, KEEPER_CAUSE_STOP);

@@ -3,16 +3,13 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "notify_rig.h"
+
 #include "base/deadline.h"
 #include "base/text.h"
 #include "sys/notify.h"
 
-#include <errno.h>
 #include <glib/gstdio.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #define SOON_US (3 * USEC_PER_SEC) /* more than the retry after a full socket */
 
@@ -22,26 +19,11 @@ typedef struct {
     Notify *notify;
 } Fixture;
 
-static int bind_socket(const char *text)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(text));
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    g_assert_cmpint(fd, >=, 0);
-    g_assert_cmpuint(strlen(text), <, sizeof address.sun_path);
-    memcpy(address.sun_path, text, strlen(text));
-    if (*text == '@')
-        address.sun_path[0] = '\0';
-    g_assert_cmpint(bind(fd, (struct sockaddr *)&address, length), ==, 0);
-    return fd;
-}
-
 static void set_up(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
     fixture->directory = g_dir_make_tmp("notify-XXXXXX", NULL);
     fixture->path = g_build_filename(fixture->directory, "notify", NULL);
-    fixture->fd = bind_socket(fixture->path);
+    fixture->fd = notify_rig_bind(fixture->path);
     fixture->notify = notify_new(fixture->path);
 }
 
@@ -55,18 +37,9 @@ static void tear_down(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     g_free(fixture->path);
 }
 
-/* The next datagram or NULL. */
-static char *receive(int fd)
-{
-    char buffer[4096];
-    ssize_t count = recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);
-
-    return count < 0 ? NULL : g_strndup(buffer, (size_t)count);
-}
-
 static void expect(int fd, const char *text)
 {
-    g_autofree char *got = receive(fd);
+    g_autofree char *got = notify_rig_receive(fd, NULL);
 
     g_assert_cmpstr(got, ==, text);
 }
@@ -77,31 +50,11 @@ static char *wait_for_datagram(int fd)
     Deadline end = deadline_in(SOON_US);
     char *got = NULL;
 
-    while (!(got = receive(fd)) && !deadline_passed(end)) {
+    while (!(got = notify_rig_receive(fd, NULL)) && !deadline_passed(end)) {
         g_main_context_iteration(NULL, FALSE);
         g_usleep(1000);
     }
     return got;
-}
-
-static void fill(const Fixture *fixture)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    g_strlcpy(address.sun_path, fixture->path, sizeof address.sun_path);
-    while (sendto(fd, "fill", 4, 0, (struct sockaddr *)&address, sizeof address) >= 0)
-        continue;
-    g_assert_cmpint(errno, ==, EAGAIN);
-    close(fd);
-}
-
-static void drain(int fd)
-{
-    char *text = NULL;
-
-    while ((text = receive(fd)))
-        g_free(text);
 }
 
 static void test_messages(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
@@ -124,7 +77,7 @@ static void test_status_cut(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     while (text->len < 3 * TEXT_LINE_MAX)
         g_string_append(text, "x\xC3\xA9");
     notify_status(fixture->notify, "%s", text->str);
-    got = receive(fixture->fd);
+    got = notify_rig_receive(fixture->fd, NULL);
     length = got ? strlen(got) : 0;
     g_assert_true(g_utf8_validate(got, (gssize)length, NULL));
     g_assert_cmpuint(length, <=, strlen("STATUS=") + TEXT_LINE_MAX);
@@ -143,13 +96,13 @@ static void test_full(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     int64_t before = 0;
     g_autofree char *first = NULL;
 
-    fill(fixture);
+    notify_rig_fill(fixture->path);
     before = deadline_now();
     notify_status(fixture->notify, "old");
     notify_ready(fixture->notify);
     notify_status(fixture->notify, "new");
     g_assert_cmpint(deadline_now() - before, <, USEC_PER_SEC);
-    drain(fixture->fd);
+    notify_rig_drain(fixture->fd);
     first = wait_for_datagram(fixture->fd);
     g_assert_cmpstr(first, ==, "READY=1");
     expect(fixture->fd, "STATUS=new");
@@ -165,7 +118,7 @@ static void test_full_then_freed(Fixture *fixture, gconstpointer data G_GNUC_UNU
 {
     gsize address = GPOINTER_TO_SIZE(fixture->notify);
 
-    fill(fixture);
+    notify_rig_fill(fixture->path);
     notify_ready(fixture->notify);
     g_assert_nonnull(find_source(address));
     g_clear_pointer(&fixture->notify, notify_free);
@@ -192,7 +145,7 @@ static void test_watchdog(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 static void test_abstract(void)
 {
     g_autofree char *name = g_strdup_printf("@quiesced-test-%d", (int)getpid());
-    int fd = bind_socket(name);
+    int fd = notify_rig_bind(name);
     g_autoptr(Notify) notify = notify_new(name);
 
     notify_ready(notify);
