@@ -1,16 +1,22 @@
 """The virtual machine rung: real ports, systemd, FIFREEZE, PostgreSQL, libvirt. Prints TAP.
 
-    run.py [NAME...]    only the cases whose name contains one of the words
+    run.py [NAME...]    only the cases whose name contains one of the words; "matrix" is the fault
+                        matrix, which does not run without being named
 
-Ends with "N passed, N failed". A case that cannot run here fails: nothing is skipped silently.
+Ends with "N passed, N failed". A case that cannot run here fails: nothing is skipped silently. The
+cases of a group run one after another on one machine, or on as many as its LANES says.
 """
 
+import itertools
 import os
+import queue
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
 
+import matrix
 import test_channels
 import test_faults
 import test_freeze
@@ -21,46 +27,91 @@ import test_warnings
 
 GROUPS = (test_freeze, test_faults, test_warnings, test_channels, test_reach, test_readme,
           test_libvirt)
+ON_REQUEST = (matrix,)  # named on the command line only: it takes a quarter of an hour
+
+
+class Tally:
+    """Counts and prints; the lanes of a group share it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.number, self.failed, self.broken = 0, 0, 0
+
+    def passed(self, name: str, seconds: float, trouble: str = "") -> None:
+        with self.lock:
+            self.number += 1
+            self.failed += bool(trouble)
+            for line in trouble.splitlines():
+                print(f"# {line}")
+            print(f"{'not ok' if trouble else 'ok'} {self.number} - {name} ({seconds:.1f} s)",
+                  flush=True)
+
+    def machine_failed(self, name: str) -> None:
+        """Every case of it that did not run has failed."""
+        with self.lock:
+            self.broken += 1
+            for line in traceback.format_exc().splitlines():
+                print(f"# {line}")
+            print(f"not ok - the machine of {name} failed", flush=True)
+
+
+def run_case(tally: Tally, name: str, case, context) -> None:
+    began = time.monotonic()
+    try:
+        case(context)
+    except Exception:
+        tally.passed(name, time.monotonic() - began, traceback.format_exc())
+        context.after_failure()
+    else:
+        tally.passed(name, time.monotonic() - began)
+
+
+def run_lane(tally: Tally, name: str, rows: queue.SimpleQueue, enter) -> None:
+    """One machine takes rows of cases until none is left."""
+    try:
+        with enter() as context:
+            while not rows.empty():
+                try:
+                    row = rows.get_nowait()
+                except queue.Empty:
+                    break
+                for case in row:
+                    run_case(tally, f"{name}/{case.__name__}", case, context)
+    except Exception:
+        tally.machine_failed(name)
+
+
+def run_group(tally: Tally, group, cases: list, tree: Path) -> None:
+    rows: queue.SimpleQueue = queue.SimpleQueue()
+    for _, row in itertools.groupby(cases, lambda case: getattr(case, "row", None)):
+        rows.put(list(row))
+    lanes = [threading.Thread(target=run_lane, args=(
+        tally, group.GROUP, rows, lambda number=number: group.machine(tree, number)))
+        for number in range(min(getattr(group, "LANES", 1), rows.qsize()))]
+    if len(lanes) == 1:
+        run_lane(tally, group.GROUP, rows, lambda: group.machine(tree))
+        return
+    for lane in lanes:
+        lane.start()
+    for lane in lanes:
+        lane.join()
 
 
 def main() -> int:
     tree = Path(os.environ["QUIESCED_TREE"])
     wanted = sys.argv[1:]
-    groups = [(group.GROUP, group.CASES, group.machine) for group in GROUPS]
-    plan = [(name, [case for case in cases
-                    if not wanted or any(word in f"{name}/{case.__name__}" for word in wanted)],
-             machine) for name, cases, machine in groups]
-    print(f"1..{sum(len(cases) for _, cases, _ in plan)}", flush=True)
-    number, failed, broken = 0, 0, 0
-    for name, cases, machine in plan:
-        if not cases:
-            continue
-        try:
-            with machine(tree) as context:
-                for case in cases:
-                    number += 1
-                    failed += not run_case(number, f"{name}/{case.__name__}", case, context)
-        except Exception:  # the machine itself: every case of it that did not run has failed
-            for line in traceback.format_exc().splitlines():
-                print(f"# {line}")
-            print(f"not ok - the machine of {name} failed", flush=True)
-            broken += 1
-    print(f"{number - failed} passed, {failed + broken} failed", flush=True)
-    return 1 if failed or broken or number == 0 else 0
-
-
-def run_case(number: int, name: str, case, context) -> bool:
-    began = time.monotonic()
-    try:
-        case(context)
-    except Exception:
-        for line in traceback.format_exc().splitlines():
-            print(f"# {line}")
-        print(f"not ok {number} - {name} ({time.monotonic() - began:.1f} s)", flush=True)
-        context.after_failure()
-        return False
-    print(f"ok {number} - {name} ({time.monotonic() - began:.1f} s)", flush=True)
-    return True
+    tally = Tally()
+    plan = [(group, [case for case in group.CASES if not wanted or any(
+        word in f"{group.GROUP}/{case.__name__}" for word in wanted)])
+        for group in GROUPS + (ON_REQUEST if wanted else ())]
+    total = sum(len(cases) for _, cases in plan)
+    print(f"1..{total}", flush=True)
+    for group, cases in plan:
+        if cases:
+            run_group(tally, group, cases, tree)
+    failed = tally.failed + tally.broken
+    print(f"{tally.number - tally.failed} passed, {failed} failed", flush=True)
+    return 1 if failed or tally.number < total or total == 0 else 0
 
 
 if __name__ == "__main__":

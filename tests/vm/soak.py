@@ -1,0 +1,231 @@
+"""The soak: freezes and thaws under write load, with a fault at random in every few of them.
+
+    SOAK_CYCLES=500 SOAK_SEED=N ./run vm soak
+
+Two cases on one machine. In the first the faults are of a kind that both processes survive: the same
+two processes must be there afterwards, with the fds and the memory that they had after warming up. In
+the second, processes are killed as well. After every cycle all filesystems can be written to, the
+host was told the truth, and nobody is held; at the end nothing is left over. A failure names the seed
+and the cycle.
+
+SPDX-License-Identifier: LGPL-2.1-or-later
+"""
+
+import os
+import random
+import time
+
+from context import check
+from matrix_process import KEEPER, SERVICE
+from matrix_rig import ALL, HOOKS, VERDICT, Rig
+from vmlab.host import AgentError
+
+GROUP = "soak"
+CYCLES = int(os.environ.get("SOAK_CYCLES", "500"))
+SEED = int(os.environ.get("SOAK_SEED", str(random.randrange(1 << 30))))
+WARM = 25  # cycles after which allocators and pools have what they need
+FAULTS_IN = 5  # one cycle in so many has a fault
+MEMORY_KIB = 256  # by how much RssAnon of both may differ; a leak of one KiB a cycle shows
+LIMIT_MS = 30000
+SHORT_LIMIT_MS = 400
+WRITABLE_MS = 5000
+LOAD = "while :; do dd if=/dev/zero of={0}/load bs=64k count=16 status=none; sleep 0.3; done"
+
+
+class Soak(Rig):
+    """A Rig with write load, one short hook, and what a cycle needs."""
+
+    def __init__(self, tree) -> None:
+        super().__init__(tree, GROUP)
+        self.random = random.Random(SEED)
+        self.told: dict[str, int] = {}
+
+    def __enter__(self) -> "Soak":
+        super().__enter__()
+        # One hook with two verbs: the cycles are about the agent.
+        self.vm.run(f"rm -f {HOOKS}/10-app; ls {HOOKS}")
+        self.vm.put(f"{HOOKS}/20-sick.conf", "[Hook]\nVerbs=freeze,thaw,abort\nTimeout=2\n")
+        for directory in ("/srv/ext4", "/srv/xfs"):
+            self.vm.spawn(LOAD.format(directory))
+        return self
+
+    def after_failure(self) -> None:
+        print(f"# seed {SEED}, faults so far: {self.told}")
+        for line in self.explain():
+            print(f"# {line}")
+        self.restore()
+
+    # --- what is left over ------------------------------------------------------------------
+
+    def processes(self) -> dict[str, str]:
+        return {name: self.vm.run(f"pgrep -x {name}").strip() for name in (SERVICE, KEEPER)}
+
+    def fds(self) -> dict[str, list[str]]:
+        """What the two have open, without the numbers that differ from one to the next."""
+        return {name: sorted(self.vm.run(
+            f"ls -l /proc/$(pgrep -x {name})/fd | sed -n 's/.* -> //p' | sed 's/:.*//'").split())
+            for name in (SERVICE, KEEPER)}
+
+    def anon_kib(self) -> int:
+        return int(self.vm.run("cat /proc/$(pgrep -x quiesced)/status "
+                               "/proc/$(pgrep -x quiesced-keeper)/status | "
+                               "awk '/RssAnon/ {s += $2} END {print s}'"))
+
+    def nothing_left(self) -> None:
+        self.wait_settled()
+        left = self.vm.run("ps -eo stat=,args= | grep -E '^Z|^D|hooks.d' | grep -v grep || true")
+        check(left == "", f"left over: {left}")
+        for name, pids in self.processes().items():
+            check(len(pids.split()) == 1, f"{name}: {pids}")
+
+    # --- a cycle ----------------------------------------------------------------------------
+
+    def freeze(self, limit_ms: int = LIMIT_MS) -> str:
+        """The error, or nothing."""
+        try:
+            reply = self.host.call("guest-quiesce-freeze", {"frozen-limit-ms": limit_ms}, timeout=30)
+            check(reply["count"] == self.filesystems, str(reply))
+            return ""
+        except AgentError as error:
+            return error.desc
+
+    def thaw_any(self) -> str:
+        """The verdict, or the count."""
+        try:
+            return str(self.host.call("guest-fsfreeze-thaw", timeout=30))
+        except AgentError as error:
+            check(error.desc.startswith(VERDICT), error.desc)
+            return error.desc
+
+    def plain(self) -> None:
+        check(self.freeze() == "", "the freeze failed")
+        check(self.thaw(verdict=False) == str(self.filesystems))
+
+    def lost_to_limit(self) -> None:
+        error = self.freeze(SHORT_LIMIT_MS)
+        if error:  # the limit passed before the answer: a slow moment
+            check("limit" in error, error)
+            return
+        self.wait_state("lost")
+        check("the frozen limit passed" in self.thaw(verdict=True))
+
+    def foreign_thaw(self) -> None:
+        check(self.freeze() == "")
+        self.vm.run("fsfreeze -u /srv/xfs")
+        check("thawed by somebody else" in self.thaw(verdict=True))
+
+    def foreign_freeze(self) -> None:
+        self.vm.run("fsfreeze -f /srv/xfs")
+        check("frozen by somebody else" in self.freeze())
+        self.vm.run("fsfreeze -u /srv/xfs")
+
+    def hook_fails(self) -> None:
+        self.snippet("freeze", "echo no; exit 3")
+        check("sick: freeze: no" in self.freeze())
+        self.release_hooks()
+
+    def hook_hangs(self) -> None:
+        self.snippet("freeze", "exec sleep 30")
+        check("timed out" in self.freeze())
+        self.release_hooks()
+
+    def host_leaves(self) -> None:
+        """In the middle of the freeze; the next one thaws what it may have left."""
+        self.host.request("guest-fsfreeze-freeze")
+        time.sleep(self.random.uniform(0, 0.5))
+        self.reconnect()
+        self.wait_status("an end of the freeze",
+                         lambda status: status["state"] in ("frozen", "thawed"))
+        self.thaw(verdict=False)
+
+    def cancelled(self) -> None:
+        """A thaw from the other channel, at any moment of the freeze."""
+        self.host.request("guest-fsfreeze-freeze")
+        time.sleep(self.random.uniform(0, 0.5))
+        self.second.call("guest-fsfreeze-thaw", timeout=30)
+        try:
+            self.host.reply(timeout=30)
+        except AgentError as error:
+            check("cancelled" in error.desc, error.desc)
+        self.thaw_any()
+
+    def killed(self, *names: str) -> None:
+        """At any moment of the freeze or after it."""
+        self.host.request("guest-fsfreeze-freeze")
+        time.sleep(self.random.uniform(0, 1.2))
+        self.strike("KILL", *names)
+        if SERVICE in names:
+            self.resync(self.host, 30)
+            self.resync(self.second, 30)
+            self.wait_ready(30)
+        else:
+            try:
+                self.host.reply(timeout=30)
+            except AgentError as error:
+                check("keeper" in error.desc, error.desc)
+        self.thaw_any()
+
+    def service_killed(self) -> None:
+        self.killed(SERVICE)
+
+    def keeper_killed(self) -> None:
+        self.killed(KEEPER)
+
+    def both_killed(self) -> None:
+        self.killed(SERVICE, KEEPER)
+
+    def cycle(self, number: int, faults: list) -> None:
+        fault = self.random.choice(faults) if self.random.randrange(FAULTS_IN) == 0 else self.plain
+        name = fault.__name__
+        self.told[name] = self.told.get(name, 0) + 1
+        try:
+            fault()
+            check(self.thaw(verdict=False) == "0", "the thaw after the thaw did something")
+            self.watch("writable", ALL, WRITABLE_MS)
+            if fault != self.plain:
+                self.wait_settled()
+                self.wait_ready(30)
+        except Exception as error:
+            raise AssertionError(f"cycle {number} ({name}), seed {SEED}: {error}") from error
+
+
+def run_cycles(soak: Soak, count: int, faults: list) -> None:
+    soak.told = {}
+    began = time.monotonic()
+    for number in range(count):
+        soak.cycle(number, faults)
+    soak.nothing_left()
+    took = time.monotonic() - began
+    print(f"# seed {SEED}: {count} cycles in {took:.0f} s: {soak.told}")
+
+
+def cycles_that_both_survive(soak: Soak) -> None:
+    faults = [soak.lost_to_limit, soak.foreign_thaw, soak.foreign_freeze, soak.hook_fails,
+              soak.hook_hangs, soak.host_leaves, soak.cancelled]
+    for fault in faults:
+        fault()
+        soak.wait_settled()
+    run_cycles(soak, WARM, faults)
+    processes, fds, anon = soak.processes(), soak.fds(), soak.anon_kib()
+    run_cycles(soak, CYCLES // 2, faults)
+    check(soak.processes() == processes, f"{processes} became {soak.processes()}")
+    check(soak.fds() == fds, f"fds: {fds} became {soak.fds()}")
+    after = soak.anon_kib()
+    print(f"# RssAnon of both: {anon} KiB, after {CYCLES // 2} cycles {after} KiB")
+    check(abs(after - anon) <= MEMORY_KIB, f"{anon} KiB became {after} KiB")
+
+
+def cycles_with_killed_processes(soak: Soak) -> None:
+    fds = soak.fds()
+    run_cycles(soak, CYCLES - CYCLES // 2,
+               [soak.service_killed, soak.keeper_killed, soak.both_killed, soak.lost_to_limit,
+                soak.host_leaves, soak.cancelled])
+    soak.wait_ready()
+    check(soak.fds() == fds, f"fds: {fds} became {soak.fds()}")
+
+
+def machine(tree, _lane: int = 0) -> Soak:
+    return Soak(tree)
+
+
+CASES = [cycles_that_both_survive, cycles_with_killed_processes]
