@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -46,13 +47,23 @@ static bool stderr_is_journal(void)
     return strcmp(own, stream) == 0;
 }
 
+/* The units send standard error to /dev/null: a stream to the journal blocks while / is frozen.
+ * What is logged then goes to the journal's own socket, which does not. */
+static bool stderr_is_no_place(void)
+{
+    struct stat status;
+
+    return g_getenv("INVOCATION_ID") && fstat(STDERR_FILENO, &status) == 0 &&
+           S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
+}
+
 LogSink *log_sink_new(const char *identifier, const char *journal_path)
 {
     LogSink *sink = g_new0(LogSink, 1);
 
     sink->identifier = g_strdup(identifier);
     sink->fd = -1;
-    if (!journal_path && stderr_is_journal())
+    if (!journal_path && (stderr_is_journal() || stderr_is_no_place()))
         journal_path = JOURNAL_PATH;
     if (!journal_path || strlen(journal_path) >= sizeof sink->address.sun_path)
         return sink;

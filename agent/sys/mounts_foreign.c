@@ -111,7 +111,8 @@ static GString *glance_over(const MountsListing *listing, const GString *text)
         if (!glance_at(line, stop, &glance) || matters(listing, glance.device_number, glance.type))
             return g_string_new_len(text->str, (gssize)text->len);
         if (passes_on(listing, glance.device_number, glance.type)) {
-            passing = passing ? g_steal_pointer(&passing) : g_string_new(NULL);
+            if (!passing)
+                passing = g_string_new(NULL);
             g_string_append_len(passing, line, stop - line);
         }
         line = stop;

@@ -43,6 +43,15 @@ def hooks_run_in_order_and_reverse(m: Machine) -> None:
     m.no_hooks()
 
 
+def the_journal_tells(m: Machine) -> None:
+    """By the journal's own socket; the unit's standard error goes nowhere."""
+    m.host.call("guest-fsfreeze-freeze")
+    m.host.call("guest-fsfreeze-thaw")
+    m.vm.wait_until("journalctl -t quiesced MESSAGE_ID=5b6f0f8e41f9446c8a0b1f7e6a2d9c11 -o cat "
+                    "| grep -q '^Frozen: '", 10, "what was frozen")
+    m.vm.wait_until("journalctl -t quiesced -o cat | grep -q '^Thawed after '", 10, "the thaw")
+
+
 def list_freezes_only_what_it_names(m: Machine) -> None:
     check(m.host.call("guest-fsfreeze-freeze-list", {"mountpoints": ["/srv/xfs"]}) == 1)
     check(m.frozen("/srv/xfs"))
@@ -133,7 +142,7 @@ def slow_prepare_is_joined_under_kubevirt(m: Machine) -> None:
     m.configure("")
 
 
-CASES = [frozen_means_no_write_completes, hooks_run_in_order_and_reverse,
+CASES = [frozen_means_no_write_completes, the_journal_tells, hooks_run_in_order_and_reverse,
          list_freezes_only_what_it_names, failing_hook_is_rolled_back, hook_timeout_is_bounded,
          a_host_per_command_as_proxmox, a_host_that_leaves_in_mid_request,
          port_unplugged_and_back, memory_stays_within_its_limit,
