@@ -100,7 +100,7 @@ static bool matters(const MountsListing *listing, dev_t device_number, const cha
 static GString *glance_over(const MountsListing *listing, const GString *text)
 {
     const char *end = text->str + text->len;
-    g_autoptr(GString) passing = NULL;
+    GString *passing = NULL; /* freed or returned below */
 
     for (const char *line = text->str; line < end;) {
         const char *stop = memchr(line, '\n', (size_t)(end - line));
@@ -108,8 +108,12 @@ static GString *glance_over(const MountsListing *listing, const GString *text)
 
         stop = stop ? stop + 1 : end;
         /* What is mounted over can be told from the whole table only. */
-        if (!glance_at(line, stop, &glance) || matters(listing, glance.device_number, glance.type))
+        if (!glance_at(line, stop, &glance) ||
+            matters(listing, glance.device_number, glance.type)) {
+            if (passing)
+                g_string_free(passing, TRUE);
             return g_string_new_len(text->str, (gssize)text->len);
+        }
         if (passes_on(listing, glance.device_number, glance.type)) {
             if (!passing)
                 passing = g_string_new(NULL);
@@ -117,7 +121,7 @@ static GString *glance_over(const MountsListing *listing, const GString *text)
         }
         line = stop;
     }
-    return g_steal_pointer(&passing);
+    return passing;
 }
 
 static void gather_lines(MountsListing *listing, GArray *lines, const Namespace *space)

@@ -193,23 +193,29 @@ static int open_process(const char *procfs, uint64_t inode, int pid)
     return -1;
 }
 
-/* The same namespace as it can be found now, by its process or by another one. */
-static int find_process(const char *procfs, const Namespace *space, Namespace *ret_now)
+/* By another process than the one that was seen in it. */
+static int search_process(const char *procfs, const Namespace *space, Namespace *ret_now)
 {
-    int directory = open_process(procfs, space->inode, space->pid);
-    g_autoptr(GArray) all = NULL;
-    g_autofree char *unseen = NULL;
+    char *unseen = NULL;
+    g_autoptr(GArray) all = namespaces_scan(procfs, &unseen);
+    int directory = -1;
 
-    *ret_now = *space;
-    if (directory >= 0)
-        return directory;
-    all = namespaces_scan(procfs, &unseen);
+    g_free(unseen); /* what could not be looked at is not it */
     for (unsigned i = 0; i < all->len && directory < 0; i++) {
         *ret_now = g_array_index(all, Namespace, i);
         if (ret_now->inode == space->inode)
             directory = open_process(procfs, ret_now->inode, ret_now->pid);
     }
     return directory >= 0 ? directory : -ENODEV;
+}
+
+/* The same namespace as it can be found now, by its process or by another one. */
+static int find_process(const char *procfs, const Namespace *space, Namespace *ret_now)
+{
+    int directory = open_process(procfs, space->inode, space->pid);
+
+    *ret_now = *space;
+    return directory >= 0 ? directory : search_process(procfs, space, ret_now);
 }
 
 static int open_in(int directory, const char *name, int flags)
