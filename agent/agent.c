@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 /* With when-unable=absent: how long the agent must have been unable before it leaves the port, so
  * that a keeper being restarted does not look like a missing agent. */
@@ -484,6 +485,10 @@ int agent_run(Agent *agent)
     if (!agent_start(agent))
         return 1;
     g_main_loop_run(agent->loop);
+    /* A participant that is still at its release goes on by itself; taking things down would end
+     * it. The ledger keeps it for whoever comes next. */
+    if (!coordinator_is_clear(agent->coordinator))
+        _exit(0);
     return 0;
 }
 

@@ -222,8 +222,8 @@ static inline void rig_start(Rig *rig)
     rig->socket = pair[0];
 }
 
-/* `count` directories, all rank 0. */
-static inline Rig *rig_new(unsigned count)
+/* `count` directories, all rank 0, and a ledger, but no keeper. */
+static inline Rig *rig_new_unkept(unsigned count)
 {
     Rig *rig = g_new0(Rig, 1);
     size_t size = sizeof(KeeperLedgerHeader) + count * sizeof(KeeperLedgerFilesystem);
@@ -244,6 +244,14 @@ static inline Rig *rig_new(unsigned count)
     rig->ledger->magic = KEEPER_LEDGER_MAGIC;
     rig->ledger->version = KEEPER_VERSION;
     rig->ledger->n_filesystems = count;
+    rig->socket = -1;
+    return rig;
+}
+
+static inline Rig *rig_new(unsigned count)
+{
+    Rig *rig = rig_new_unkept(count);
+
     rig_start(rig);
     return rig;
 }

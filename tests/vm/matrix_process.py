@@ -187,7 +187,8 @@ FAULTS = [
     Fault("keeper-kill", "keeper SIGKILL", strike("KILL", KEEPER), KEEPER_DIES, freezing="hook"),
     Fault("keeper-stop", "keeper SIGSTOP", stop_process(KEEPER),
           wants({"preparing": {"reply": "error", "text": "keeper", "thaw": "nothing"},
-                 "freezing": {"reply": "error", "text": "keeper", "thaw": "nothing",
+                 # Five seconds of a stuck FIFREEZE and of silence end at about the same time.
+                 "freezing": {"reply": "error", "text": "keeper|FIFREEZE", "thaw": "nothing",
                               "bound_ms": SILENCE_MS},
                  "frozen": {"thaw": "lost", "bound_ms": SILENCE_MS,
                             "ended": ("keeper-death",)}}),

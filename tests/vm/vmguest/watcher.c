@@ -1,15 +1,16 @@
 /*
  * watcher: tells from inside the machine when a filesystem could be written to and when not.
  *
- *   watcher run FILE DIRECTORY...        writes 4 KiB into DIRECTORY/watched every 5 ms; until
- * killed watcher thawed FILE WHICH SINCE MS   waits until no write that was under way at SINCE is
- * left watcher frozen FILE WHICH MS         waits until a write is held up everywhere watcher held
- * FILE WHICH SINCE        whether what was held up at SINCE is so still watcher writable FILE WHICH
- * MS       waits until a write that begins now has ended everywhere
+ *   watcher run FILE DIRECTORY...        writes 4 KiB into DIRECTORY/watched every 5 ms
+ *   watcher thawed FILE WHICH SINCE MS   waits until no write under way at SINCE is left
+ *   watcher frozen FILE WHICH MS         waits until a write is held up everywhere
+ *   watcher held FILE WHICH SINCE MS     waits until what was held up at SINCE is seen still to be
+ *   watcher longest FILE WHICH SINCE     the longest that was held up and ended after SINCE
+ *   watcher writable FILE WHICH MS       waits until a write that begins now has ended
  *
  * FILE is on tmpfs and mapped by both sides: a Record for each directory. WHICH has a digit for
  * each directory that is asked about ("013"). Times are CLOCK_MONOTONIC in microseconds. The last
- * four print a line of two numbers a directory: when the write held up began, and when it ended (0:
+ * five print a line of two numbers a directory: when the write held up began, and when it ended (0:
  * there was none, or it has not ended); they exit 1 when the time ran out or the answer is no.
  * Memory is locked: the watcher must not wait for pages.
  *
@@ -233,7 +234,6 @@ int main(int argc, char **argv)
         question.writes[i] = records[i].writes;
     if (strchr("thl", argv[1][0]) && argc > 4)
         question.since = atoll(argv[4]);
-    if (strchr("hl", argv[1][0]))
-        return ask(&question, records, argv[3], 0);
-    return ask(&question, records, argv[3], argc > 4 ? atol(argv[argc - 1]) : 0);
+    return ask(&question, records, argv[3],
+               argc > 4 && argv[1][0] != 'l' ? atol(argv[argc - 1]) : 0);
 }
