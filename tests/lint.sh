@@ -8,9 +8,14 @@ say() { printf '==> lint: %s\n' "$*"; }
 mapfile -t sources < <(find agent tests -name '*.c')
 mapfile -t headers < <(find agent tests -name '*.h')
 mapfile -t hooks < <(find hooks.d -type f ! -name '*.conf')
+generated=$(mktemp -d)
+trap 'rm -rf "$generated"' EXIT
+mkdir "$generated/bus"
+gdbus-codegen --pragma-once --interface-info-header --output "$generated/bus/interface.h" \
+    agent/bus/org.quiesced.xml
 read -r -a packages < <(pkg-config --cflags glib-2.0 gio-unix-2.0 jansson mount libsystemd)
 flags=(-std=gnu11 -D_GNU_SOURCE -DPACKAGE_VERSION='"lint"' -DSYSCONFDIR='"/etc"'
-    -DLIBEXECDIR='"/usr/libexec"' -DSRCDIR='"."' -Iagent -Itests -Wall -Wextra -Werror -Wshadow
+    -DLIBEXECDIR='"/usr/libexec"' -DSRCDIR='"."' -Iagent -Itests -I"$generated" -Wall -Wextra -Werror -Wshadow
     -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wformat=2 -Wundef "${packages[@]}")
 
 say "clang-format"
