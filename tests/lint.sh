@@ -3,6 +3,7 @@
 # warnings as errors. Stops at the first kind that finds something.
 set -eu
 cd "$(dirname "$0")/.."
+jobs=$(nproc)
 say() { printf '==> lint: %s\n' "$*"; }
 
 mapfile -t sources < <(find agent tests -name '*.c')
@@ -25,18 +26,15 @@ say "shellcheck"
 shellcheck run .ci/run tests/*.sh "${hooks[@]}"
 
 say "cppcheck"
-cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --library=gnu --library=posix \
+cppcheck -j "$jobs" --quiet --error-exitcode=1 --inline-suppr --std=c11 --library=gnu --library=posix \
     --library=gtk --enable=warning,portability --suppress=missingIncludeSystem \
     --suppress=unknownMacro --suppress=readdirCalled --suppress=memleak --suppress=nullPointer \
     --suppress=leakReturnValNotUsed --suppress=invalidFunctionArg --suppress=nullPointerArithmeticRedundantCheck -Iagent agent
 
 say "clang"
-for file in "${sources[@]}"; do
-    clang "${flags[@]}" -fsyntax-only "$file"
-done
+printf '%s\0' "${sources[@]}" | xargs -0 -n 8 -P "$jobs" clang "${flags[@]}" -fsyntax-only
 
 say "gcc -fanalyzer"
-for file in agent/*.c agent/*/*.c; do
-    gcc "${flags[@]}" -O1 -fanalyzer -c -o /dev/null "$file"
-done
+printf '%s\0' agent/*.c agent/*/*.c |
+    xargs -0 -n 1 -P "$jobs" gcc "${flags[@]}" -O1 -fanalyzer -c -o /dev/null
 say "clean"
