@@ -62,11 +62,11 @@ struct Agent {
 /* --- channels ----------------------------------------------------------------------------------
  */
 
-static void connection_send(const void *bytes, size_t count, gpointer user_data)
+static void connection_send(void *bytes, size_t count, gpointer user_data)
 {
     Connection *connection = user_data;
 
-    (void)port_peer_send(connection->peer, bytes, count);
+    (void)port_peer_send_taken(connection->peer, bytes, count);
 }
 
 static void connection_finished(gpointer user_data)

@@ -47,7 +47,8 @@ static void answer(Call *call, char *bytes, size_t length)
 
     if (answered)
         answered(call, bytes, length, call->user_data);
-    free(bytes);
+    else
+        free(bytes);
     call_free(call);
 }
 
@@ -87,6 +88,14 @@ void call_return(Call *call, json_t *value)
         bytes = reply_success(value, call->request.id, call->command->delimited, &length);
     json_decref(value);
     answer(call, bytes, length);
+}
+
+void call_return_begun(Call *call, char *bytes, size_t length)
+{
+    size_t finished = 0;
+    char *reply = reply_finish(bytes, length, call->request.id, &finished);
+
+    answer(call, reply, finished);
 }
 
 void call_fail(Call *call, ProtoClass class, const char *format, ...)
@@ -146,4 +155,22 @@ char **call_strings(const Call *call, const char *name)
     for (size_t i = 0; i < json_array_size(value); i++)
         strings[i] = g_strdup(json_string_value(json_array_get(value, i)));
     return strings;
+}
+
+bool call_flag(const Call *call, const char *name)
+{
+    return json_is_true(call_value(call, name));
+}
+
+json_t *call_value(const Call *call, const char *name)
+{
+    return json_object_get(call->request.arguments, name);
+}
+
+json_t *call_take(Call *call, const char *name)
+{
+    json_t *value = json_incref(call_value(call, name));
+
+    (void)json_object_del(call->request.arguments, name);
+    return value;
 }

@@ -28,10 +28,10 @@ struct Command {
     void (*run)(Call *call);
 };
 
-typedef void (*CallAnswered)(Call *call, const char *bytes, size_t length, gpointer user_data);
+typedef void (*CallAnswered)(Call *call, char *bytes, size_t length, gpointer user_data);
 
-/* `request` is taken over (cleared in the caller). `answered` is called once with the reply line,
- * or with NULL for a silent success; not after call_orphan(). */
+/* `request` is taken over (cleared in the caller). `answered` is called once with the reply line
+ * (malloc'ed, taken over), or with NULL for a silent success; not after call_orphan(). */
 Call *call_new(Commands *commands, const Command *command, Request *request, const char *channel,
                CallAnswered answered, gpointer user_data);
 void call_run(Call *call);
@@ -39,6 +39,9 @@ void call_orphan(Call *call); /* the peer left; waiting calls are freed, others 
 void call_cancel(Call *call); /* nobody waits; the coordinator answers it soon */
 
 void call_return(Call *call, json_t *value); /* steals `value`; NULL: {} */
+/* The same with a reply that was begun elsewhere, as large ones are: see reply_finish(). Steals
+ * `bytes`. */
+void call_return_begun(Call *call, char *bytes, size_t length);
 void call_fail(Call *call, ProtoClass class, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
 Commands *call_commands(const Call *call);
@@ -49,3 +52,6 @@ bool call_has(const Call *call, const char *name);
 int64_t call_integer(const Call *call, const char *name, int64_t otherwise);
 const char *call_string(const Call *call, const char *name); /* NULL: absent */
 char **call_strings(const Call *call, const char *name);     /* new vector; NULL: absent */
+bool call_flag(const Call *call, const char *name);          /* false: absent */
+json_t *call_value(const Call *call, const char *name);      /* borrowed; NULL: absent */
+json_t *call_take(Call *call, const char *name);             /* out of the request; NULL: absent */

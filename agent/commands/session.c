@@ -10,8 +10,6 @@
 #include "proto/framer.h"
 #include "proto/reply.h"
 
-#include <stdlib.h>
-
 /* One request in line, or the error that takes its place. */
 typedef struct {
     Session *session;
@@ -80,10 +78,9 @@ static void send_error(Session *session, const ProtoError *error, json_t *id)
 
     if (bytes)
         session->spec.send(bytes, length, session->spec.user_data);
-    free(bytes);
 }
 
-static void call_answered(Call *call, const char *bytes, size_t length, gpointer user_data)
+static void call_answered(Call *call, char *bytes, size_t length, gpointer user_data)
 {
     Session *session = user_data;
 

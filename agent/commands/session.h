@@ -21,7 +21,7 @@ typedef struct Session Session;
 typedef struct {
     const char *channel;
     bool observe;
-    void (*send)(const void *bytes, size_t count, gpointer user_data);
+    void (*send)(void *bytes, size_t count, gpointer user_data); /* takes over what was malloc'ed */
     /* After session_eof(): everything is answered, the connection may be closed. May be NULL. The
      * session must not be freed from within. */
     void (*finished)(gpointer user_data);

@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static bool has_type(const json_t *value, ArgType type)
@@ -22,7 +23,10 @@ static bool has_type(const json_t *value, ArgType type)
     case ARG_BOOLEAN:
         return json_is_boolean(value);
     case ARG_STRING_ARRAY:
+    case ARG_OBJECT_ARRAY:
         return json_is_array(value);
+    case ARG_ANY:
+        return true;
     }
     return false;
 }
@@ -37,37 +41,50 @@ static const char *type_name(ArgType type)
     case ARG_BOOLEAN:
         return "boolean";
     case ARG_STRING_ARRAY:
+    case ARG_OBJECT_ARRAY:
         return "array";
+    case ARG_ANY:
+        break;
     }
     return "value";
 }
 
-static bool check_strings(const json_t *array, const char *name, ProtoError *error)
+/* The elements of `array`, all of one type. */
+static bool check_elements(const json_t *array, const char *name, ArgType type, ProtoError *error)
 {
     for (size_t i = 0; i < json_array_size(array); i++) {
-        if (json_is_string(json_array_get(array, i)))
+        const json_t *element = json_array_get(array, i);
+
+        if (type == ARG_OBJECT_ARRAY ? json_is_object(element) : json_is_string(element))
             continue;
         proto_error_set(error, PROTO_GENERIC_ERROR,
-                        "Invalid parameter type for '%s[%u]', expected: string", name, (unsigned)i);
+                        "Invalid parameter type for '%s[%u]', expected: %s", name, (unsigned)i,
+                        type == ARG_OBJECT_ARRAY ? "object" : "string");
         return false;
     }
     return true;
 }
 
-static bool check_one(const json_t *value, const ArgSpec *spec, ProtoError *error)
+/* `where` stands before the name: "", or "array[0]." */
+static bool check_one(const json_t *value, const ArgSpec *spec, const char *where,
+                      ProtoError *error)
 {
     if (value == NULL) {
         if (!spec->required)
             return true;
-        proto_error_set(error, PROTO_GENERIC_ERROR, "Parameter '%s' is missing", spec->name);
+        proto_error_set(error, PROTO_GENERIC_ERROR, "Parameter '%s%s' is missing", where,
+                        spec->name);
         return false;
     }
     if (!has_type(value, spec->type)) {
-        proto_error_set(error, PROTO_GENERIC_ERROR, "Invalid parameter type for '%s', expected: %s",
-                        spec->name, type_name(spec->type));
+        proto_error_set(error, PROTO_GENERIC_ERROR,
+                        "Invalid parameter type for '%s%s', expected: %s", where, spec->name,
+                        type_name(spec->type));
         return false;
     }
-    return spec->type != ARG_STRING_ARRAY || check_strings(value, spec->name, error);
+    if (spec->type == ARG_STRING_ARRAY || spec->type == ARG_OBJECT_ARRAY)
+        return check_elements(value, spec->name, spec->type, error);
+    return true;
 }
 
 static bool is_known(const char *key, const ArgSpec *specs, size_t count)
@@ -78,25 +95,44 @@ static bool is_known(const char *key, const ArgSpec *specs, size_t count)
     return false;
 }
 
-bool request_check_arguments(const Request *request, const ArgSpec *specs, size_t count,
-                             ProtoError *ret_error)
+static bool check_members(json_t *object, const ArgSpec *specs, size_t count, const char *where,
+                          ProtoError *error)
 {
     const char *key;
     json_t *value;
 
     for (size_t i = 0; i < count; i++)
-        if (!check_one(json_object_get(request->arguments, specs[i].name), &specs[i], ret_error))
+        if (!check_one(json_object_get(object, specs[i].name), &specs[i], where, error))
             return false;
 
-    json_object_foreach(request->arguments, key, value)
+    json_object_foreach(object, key, value)
     {
         char shown[TEXT_LINE_MAX + 1];
 
         if (is_known(key, specs, count))
             continue;
         text_line(shown, sizeof shown, key, (size_t)-1);
-        proto_error_set(ret_error, PROTO_GENERIC_ERROR, "Parameter '%s' is unexpected", shown);
+        proto_error_set(error, PROTO_GENERIC_ERROR, "Parameter '%s%s' is unexpected", where, shown);
         return false;
+    }
+    return true;
+}
+
+bool request_check_arguments(const Request *request, const ArgSpec *specs, size_t count,
+                             ProtoError *ret_error)
+{
+    return check_members(request->arguments, specs, count, "", ret_error);
+}
+
+bool request_check_objects(const json_t *array, const char *name, const ArgSpec *specs,
+                           size_t count, ProtoError *ret_error)
+{
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        char where[TEXT_LINE_MAX + 1];
+
+        (void)snprintf(where, sizeof where, "%s[%u].", name, (unsigned)i);
+        if (!check_members(json_array_get(array, i), specs, count, where, ret_error))
+            return false;
     }
     return true;
 }

@@ -138,3 +138,36 @@ char *reply_error(const ProtoError *error, json_t *id, size_t *ret_length)
     *ret_length = out.length;
     return out.data;
 }
+
+/* , "id": ID}\n */
+static void write_tail(Out *out, const json_t *id)
+{
+    *out = (Out){NULL, 0, 0, OUT_GOOD};
+    if (id != NULL) {
+        append_text(out, ", \"id\": ");
+        append_json(out, id);
+    }
+    append_text(out, "}\n");
+}
+
+char *reply_finish(char *begun, size_t length, json_t *id, size_t *ret_length)
+{
+    Out tail;
+    char *reply;
+
+    *ret_length = 0;
+    write_tail(&tail, id);
+    if (tail.state == OUT_LARGE || tail.state == OUT_UNENCODABLE) {
+        free(tail.data);
+        write_tail(&tail, NULL);
+    }
+    reply = tail.state == OUT_GOOD ? realloc(begun, length + tail.length) : NULL;
+    if (reply != NULL) {
+        memcpy(reply + length, tail.data, tail.length);
+        *ret_length = length + tail.length;
+    } else {
+        free(begun);
+    }
+    free(tail.data);
+    return reply;
+}

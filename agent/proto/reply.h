@@ -21,3 +21,10 @@
  * id that does is left out. */
 char *reply_success(json_t *value, json_t *id, bool delimited, size_t *ret_length);
 char *reply_error(const ProtoError *error, json_t *id, size_t *ret_length);
+
+/* What a reply to a success begins with, for values written by others: those for whom the host
+ * itself set the size (guest-file-read, guest-exec-status), which may be larger than
+ * REPLY_SIZE_MAX. They write ASCII without line breaks behind it. */
+#define REPLY_BEGIN "{\"return\": "
+/* Adds id and end to such a reply. `begun` is malloc'ed and taken over; NULL when memory is out. */
+char *reply_finish(char *begun, size_t length, json_t *id, size_t *ret_length);

@@ -43,7 +43,14 @@ void request_clear(Request *request); /* idempotent */
 /* Arguments by data table, checked in one call; wrong, missing and unknown members get the stock
  * texts ("Parameter 'x' is missing", "Invalid parameter type for 'x', expected: integer",
  * "Parameter 'x' is unexpected"). */
-typedef enum { ARG_INTEGER, ARG_STRING, ARG_BOOLEAN, ARG_STRING_ARRAY } ArgType;
+typedef enum {
+    ARG_INTEGER,
+    ARG_STRING,
+    ARG_BOOLEAN,
+    ARG_STRING_ARRAY,
+    ARG_OBJECT_ARRAY, /* the members: request_check_objects() */
+    ARG_ANY,          /* of more than one type: the command looks itself */
+} ArgType;
 
 typedef struct {
     const char *name;
@@ -53,3 +60,7 @@ typedef struct {
 
 bool request_check_arguments(const Request *request, const ArgSpec *specs, size_t count,
                              ProtoError *ret_error);
+/* The same for the members of each object in `array`, an argument called `name`, whose texts name
+ * them as 'name[0].member'. */
+bool request_check_objects(const json_t *array, const char *name, const ArgSpec *specs,
+                           size_t count, ProtoError *ret_error);

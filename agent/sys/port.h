@@ -25,7 +25,7 @@
 #include <stdint.h>
 
 #define PORT_PEERS_MAX      16u                /* clients at once on a listening channel */
-#define PORT_QUEUE_MAX      ((size_t)64 << 20) /* for one peer; a 48 MiB file read fits */
+#define PORT_QUEUE_MAX      ((size_t)72 << 20) /* for one peer; a 48 MiB file read fits */
 #define PORT_READ_SIZE      ((size_t)64 << 10) /* a dispatch reads at most four times */
 #define PORT_FINISH_SECONDS 30u                /* a finished peer that takes nothing goes then */
 
@@ -81,6 +81,8 @@ const char *port_name(const Port *port);
 /* Queues bytes. False: the peer overflowed or hung up and will be closed from the main loop, or it
  * was finished or closed already. */
 bool port_peer_send(PortPeer *peer, const void *bytes, size_t count);
+/* The same with malloc'ed bytes that are taken over, and so need no copy. */
+bool port_peer_send_taken(PortPeer *peer, void *bytes, size_t count);
 /* Nothing more will be sent and nothing more is read: closes the peer from the main loop once what
  * is queued has been written (or nothing was taken for PORT_FINISH_SECONDS). */
 void port_peer_finish(PortPeer *peer);

@@ -12,17 +12,20 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define CHUNK_SIZE ((size_t)4080 - sizeof(PortChunk)) /* with malloc's own share one page */
+#define TAKE_SIZE  ((size_t)64 << 10) /* what is smaller costs less to copy than to keep */
 #define TRIM_SIZE                                                                                  \
     ((size_t)1 << 20) /* a queue that was longer gives its memory back to the system */
 
 struct PortChunk {
     PortChunk *next;
     size_t start, end, size;
+    uint8_t *taken; /* malloc'ed; the bytes are there instead of here */
     uint8_t bytes[];
 };
 
@@ -53,13 +56,24 @@ PortPeer *port_peer_open(Port *port, int fd)
     return peer;
 }
 
+static void chunk_free(PortChunk *chunk)
+{
+    free(chunk->taken);
+    g_free(chunk);
+}
+
+static const uint8_t *chunk_bytes(const PortChunk *chunk)
+{
+    return chunk->taken ? chunk->taken : chunk->bytes;
+}
+
 static void queue_clear(PortPeer *peer)
 {
     while (peer->first) {
         PortChunk *chunk = peer->first;
 
         peer->first = chunk->next;
-        g_free(chunk);
+        chunk_free(chunk);
     }
     peer->last = NULL;
     peer->queued = 0;
@@ -68,13 +82,37 @@ static void queue_clear(PortPeer *peer)
     peer->peak = 0;
 }
 
+static void queue_link(PortPeer *peer, PortChunk *chunk)
+{
+    if (peer->last)
+        peer->last->next = chunk;
+    else
+        peer->first = chunk;
+    peer->last = chunk;
+}
+
+static void queue_count(PortPeer *peer, size_t count)
+{
+    peer->queued += count;
+    peer->peak = MAX(peer->peak, peer->queued);
+}
+
+/* What is left of `bytes` after `done`. */
+static void queue_take(PortPeer *peer, uint8_t *bytes, size_t done, size_t count)
+{
+    PortChunk *chunk = g_malloc(sizeof(*chunk));
+
+    *chunk = (PortChunk){.start = done, .end = count, .size = count, .taken = bytes};
+    queue_count(peer, count - done);
+    queue_link(peer, chunk);
+}
+
 static void queue_append(PortPeer *peer, const uint8_t *bytes, size_t count)
 {
     PortChunk *chunk = peer->last;
     size_t part = chunk ? MIN(count, chunk->size - chunk->end) : 0;
 
-    peer->queued += count;
-    peer->peak = MAX(peer->peak, peer->queued);
+    queue_count(peer, count);
     if (part > 0) {
         memcpy(chunk->bytes + chunk->end, bytes, part);
         chunk->end += part;
@@ -83,16 +121,9 @@ static void queue_append(PortPeer *peer, const uint8_t *bytes, size_t count)
         return;
     count -= part;
     chunk = g_malloc(sizeof(*chunk) + MAX(count, CHUNK_SIZE));
-    chunk->next = NULL;
-    chunk->start = 0;
-    chunk->end = count;
-    chunk->size = MAX(count, CHUNK_SIZE);
+    *chunk = (PortChunk){.end = count, .size = MAX(count, CHUNK_SIZE)};
     memcpy(chunk->bytes, bytes + part, count);
-    if (peer->last)
-        peer->last->next = chunk;
-    else
-        peer->first = chunk;
-    peer->last = chunk;
+    queue_link(peer, chunk);
 }
 
 /* The main loop closes it. What is queued will never be written. */
@@ -164,7 +195,7 @@ void port_peer_flush(PortPeer *peer)
     while (peer->first && !peer->closed && !peer->doom) {
         PortChunk *chunk = peer->first;
         size_t count = chunk->end - chunk->start;
-        size_t done = peer_write(peer, chunk->bytes + chunk->start, count, &budget);
+        size_t done = peer_write(peer, chunk_bytes(chunk) + chunk->start, count, &budget);
 
         if (peer->doom)
             return;
@@ -177,28 +208,54 @@ void port_peer_flush(PortPeer *peer)
             break;
         }
         peer->first = chunk->next;
-        g_free(chunk);
+        chunk_free(chunk);
     }
     peer_finish_if_flushed(peer);
 }
 
-bool port_peer_send(PortPeer *peer, const void *bytes, size_t count)
+/* Writes what is taken now. False: nothing more is to be sent. */
+static bool send_now(PortPeer *peer, const uint8_t *bytes, size_t count, size_t *ret_done)
 {
-    size_t budget = PORT_WRITE_BURST, done = 0;
+    size_t budget = PORT_WRITE_BURST;
 
+    *ret_done = 0;
     if (peer->closed || peer->doom || peer->finishing)
         return false;
     if (!peer->first)
-        done = peer_write(peer, bytes, count, &budget);
+        *ret_done = peer_write(peer, bytes, count, &budget);
     if (peer->doom)
         return false;
-    if (count - done > PORT_QUEUE_MAX - peer->queued) {
+    if (count - *ret_done > PORT_QUEUE_MAX - peer->queued) {
         peer_doom(peer, "queue overflow");
         return false;
     }
+    return true;
+}
+
+bool port_peer_send(PortPeer *peer, const void *bytes, size_t count)
+{
+    size_t done = 0;
+
+    if (!send_now(peer, bytes, count, &done))
+        return false;
     if (done < count)
         queue_append(peer, (const uint8_t *)bytes + done, count - done);
     return true;
+}
+
+bool port_peer_send_taken(PortPeer *peer, void *bytes, size_t count)
+{
+    size_t done = 0;
+    bool good = send_now(peer, bytes, count, &done);
+
+    if (good && count - done >= TAKE_SIZE) {
+        queue_take(peer, bytes, done, count);
+        return true;
+    }
+    if (good && done < count)
+        queue_append(peer, (const uint8_t *)bytes + done, count - done);
+    free(bytes);
+    return good;
 }
 
 static gboolean finish_overdue(gpointer user_data)

@@ -285,7 +285,13 @@ Process *process_start(const ProcessSpec *spec, Deadline deadline, const Process
         }
     }
     process->end_source = deadline_source_new(deadline, end_now, process);
-    process->job = spawner_start(spec->path, spec->argv, spec->envp, output, spawned, process);
+    process->job = spawner_start(&(SpawnSpec){.path = spec->path,
+                                              .argv = spec->argv,
+                                              .envp = spec->envp,
+                                              .input = SPAWN_NULL,
+                                              .output = output,
+                                              .error = SPAWN_OUTPUT},
+                                 spawned, process);
     return process;
 }
 

@@ -15,6 +15,7 @@
 #include <spawn.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,9 +26,9 @@ struct SpawnJob {
     atomic_int state;
     atomic_bool unwanted;
     bool widened; /* main loop only: the pool has one thread more because of this job */
-    char *path;
+    char *path, *search;
     char **argv, **envp;
-    int output;
+    int fds[3]; /* the child's 0, 1, 2; -1: /dev/null, SPAWN_OUTPUT as the 1 */
     SpawnResult result;
     SpawnDone done;
     gpointer user_data;
@@ -46,20 +47,21 @@ static GThreadPool *spawner_pool(void)
     return (GThreadPool *)pool;
 }
 
-/* `output` goes to 1 and 2 before 0 is opened: it may itself have one of these numbers. */
-static int add_file_actions(posix_spawn_file_actions_t *actions, int output)
+/* None of the fds is itself one of 0, 1 or 2: see keep_clear(). */
+static int add_file_actions(posix_spawn_file_actions_t *actions, const int *fds)
 {
     int error = 0;
 
-    if (output >= 0)
-        error = posix_spawn_file_actions_adddup2(actions, output, STDOUT_FILENO);
-    else
-        error = posix_spawn_file_actions_addopen(actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    if (error == 0)
-        error = posix_spawn_file_actions_adddup2(actions, output >= 0 ? output : STDOUT_FILENO,
-                                                 STDERR_FILENO);
-    if (error == 0)
-        error = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    for (int i = 0; i < 3 && error == 0; i++) {
+        int flags = i == STDIN_FILENO ? O_RDONLY : O_WRONLY;
+
+        if (fds[i] >= 0)
+            error = posix_spawn_file_actions_adddup2(actions, fds[i], i);
+        else if (fds[i] == SPAWN_OUTPUT)
+            error = posix_spawn_file_actions_adddup2(actions, STDOUT_FILENO, i);
+        else
+            error = posix_spawn_file_actions_addopen(actions, i, "/dev/null", flags, 0);
+    }
     if (error == 0)
         error = posix_spawn_file_actions_addchdir_np(actions, "/");
     /* Last, and before the exec that may hang: a stuck child then holds none of our sockets. */
@@ -86,25 +88,71 @@ static int set_attributes(posix_spawnattr_t *attributes)
     return error;
 }
 
-static int spawn(SpawnJob *job)
-{
+typedef struct {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
-    int error = posix_spawn_file_actions_init(&actions);
+} SpawnHow;
+
+/* A file that the kernel cannot run is a script for the shell. */
+static int spawn_script(SpawnJob *job, const char *path, const SpawnHow *how)
+{
+    unsigned count = g_strv_length(job->argv);
+    g_autofree char **argv = g_new0(char *, count + 2);
+
+    argv[0] = (char *)"/bin/sh";
+    argv[1] = (char *)path;
+    for (unsigned i = 1; i < count; i++)
+        argv[i + 1] = job->argv[i];
+    return posix_spawn(&job->result.pid, argv[0], &how->actions, &how->attributes, argv, job->envp);
+}
+
+static int spawn_path(SpawnJob *job, const char *path, const SpawnHow *how)
+{
+    int error =
+        posix_spawn(&job->result.pid, path, &how->actions, &how->attributes, job->argv, job->envp);
+
+    return error == ENOEXEC && job->search ? spawn_script(job, path, how) : error;
+}
+
+/* As execvp() does; a directory that may not be searched is passed over but not forgotten. */
+static int spawn_searched(SpawnJob *job, const SpawnHow *how)
+{
+    g_auto(GStrv) directories = g_strsplit(job->search, ":", -1);
+    int error = ENOENT;
+
+    if (job->path[0] == '\0')
+        return ENOENT;
+    for (unsigned i = 0; directories[i]; i++) {
+        g_autofree char *path =
+            g_build_filename(directories[i][0] ? directories[i] : ".", job->path, NULL);
+        int found = spawn_path(job, path, how);
+
+        if (found != ENOENT && found != ENOTDIR && found != EACCES)
+            return found;
+        if (found == EACCES)
+            error = EACCES;
+    }
+    return error;
+}
+
+static int spawn(SpawnJob *job)
+{
+    SpawnHow how;
+    int error = posix_spawn_file_actions_init(&how.actions);
 
     if (error != 0)
         return error;
-    error = posix_spawnattr_init(&attributes);
+    error = posix_spawnattr_init(&how.attributes);
     if (error == 0) {
-        error = set_attributes(&attributes);
+        error = set_attributes(&how.attributes);
         if (error == 0)
-            error = add_file_actions(&actions, job->output);
+            error = add_file_actions(&how.actions, job->fds);
         if (error == 0)
-            error = posix_spawn(&job->result.pid, job->path, &actions, &attributes, job->argv,
-                                job->envp);
-        posix_spawnattr_destroy(&attributes);
+            error = job->search && !strchr(job->path, '/') ? spawn_searched(job, &how)
+                                                           : spawn_path(job, job->path, &how);
+        posix_spawnattr_destroy(&how.attributes);
     }
-    posix_spawn_file_actions_destroy(&actions);
+    posix_spawn_file_actions_destroy(&how.actions);
     return error;
 }
 
@@ -124,6 +172,7 @@ static void open_pidfd(SpawnResult *result)
 static void job_free(SpawnJob *job)
 {
     g_free(job->path);
+    g_free(job->search);
     g_strfreev(job->argv);
     g_strfreev(job->envp);
     g_free(job);
@@ -152,8 +201,9 @@ static void spawner_thread(gpointer data, gpointer user_data)
     (void)user_data;
     (void)atomic_exchange(&job->state, JOB_RUNNING); /* takes over what the main loop wrote */
     job->result.error = atomic_load(&job->unwanted) ? ECANCELED : spawn(job);
-    if (job->output >= 0)
-        close(job->output);
+    for (unsigned i = 0; i < G_N_ELEMENTS(job->fds); i++)
+        if (job->fds[i] >= 0)
+            close(job->fds[i]);
     if (job->result.error == 0)
         open_pidfd(&job->result);
     if (job->result.error == 0 && atomic_load(&job->unwanted))
@@ -165,15 +215,31 @@ static void spawner_thread(gpointer data, gpointer user_data)
     g_source_unref(source);
 }
 
-SpawnJob *spawner_start(const char *path, const char *const *argv, const char *const *envp,
-                        int output, SpawnDone done, gpointer user_data)
+/* The child's 0, 1 and 2 are opened one after another, over whatever has that number. */
+static int keep_clear(int fd)
+{
+    int copy = -1;
+
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (copy < 0)
+        return fd;
+    close(fd);
+    return copy;
+}
+
+SpawnJob *spawner_start(const SpawnSpec *spec, SpawnDone done, gpointer user_data)
 {
     SpawnJob *job = g_new0(SpawnJob, 1);
 
-    job->path = g_strdup(path);
-    job->argv = g_strdupv((char **)argv);
-    job->envp = g_strdupv((char **)envp);
-    job->output = output;
+    job->path = g_strdup(spec->path);
+    job->search = g_strdup(spec->search);
+    job->argv = g_strdupv((char **)spec->argv);
+    job->envp = g_strdupv((char **)spec->envp);
+    job->fds[0] = keep_clear(spec->input);
+    job->fds[1] = keep_clear(spec->output);
+    job->fds[2] = keep_clear(spec->error);
     job->result.pidfd = -1;
     job->done = done;
     job->user_data = user_data;

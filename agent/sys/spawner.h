@@ -1,5 +1,5 @@
 /*
- * spawner: posix_spawn away from the main loop; internal to process.c.
+ * spawner: posix_spawn away from the main loop; internal to process.c and command.c.
  *
  * posix_spawn waits until the child has executed its program, which may touch a slow or dead disk.
  * A few threads of a shared pool do that waiting. The answer is delivered once, on the default main
@@ -27,10 +27,21 @@ typedef struct {
 /* Once, from the main loop, never from within spawner_start(). Frees the job afterwards. */
 typedef void (*SpawnDone)(const SpawnResult *result, gpointer user_data);
 
-/* Main loop only. Strings are copied. `output` becomes stdout and stderr and is closed here when
- * the child has it; -1: /dev/null. */
-SpawnJob *spawner_start(const char *path, const char *const *argv, const char *const *envp,
-                        int output, SpawnDone done, gpointer user_data);
+#define SPAWN_NULL   (-1) /* /dev/null */
+#define SPAWN_OUTPUT (-2) /* stderr: where stdout goes */
+
+typedef struct {
+    const char *path;
+    const char *const *argv;
+    const char *const *envp;
+    /* Directories in which `path` is looked for if it has no slash, as in $PATH; and a file without
+     * magic bytes is given to /bin/sh, as execvp() does. NULL: `path` is the program. */
+    const char *search;
+    int input, output, error; /* fds taken over: closed when the child has them, or on failure */
+} SpawnSpec;
+
+/* Main loop only. Strings are copied. */
+SpawnJob *spawner_start(const SpawnSpec *spec, SpawnDone done, gpointer user_data);
 /* Nobody wants the child any more: it is not started, or killed (SIGKILL, the whole group) as soon
  * as its pid is known. `done` still comes. */
 void spawner_give_up(SpawnJob *job);

@@ -6,6 +6,7 @@
 #include "test_port_unix.h"
 
 #include <signal.h>
+#include <stdlib.h>
 
 static void test_request_and_reply(Fixture *fixture, gconstpointer unused)
 {
@@ -335,6 +336,37 @@ static void test_reads_leave_others_their_turn(Fixture *fixture, gconstpointer u
     close(fd);
 }
 
+/* Small ones between large ones, kept whole and in order, and nothing left when it is over. */
+static void test_taken_replies(Fixture *fixture, gconstpointer unused)
+{
+    const size_t sizes[] = {5, 3 * MIB, 7, 2 * MIB, 70000, 1};
+    g_autofree char *got = NULL;
+    size_t total = 0, at = 0;
+    int fd = client(fixture->path);
+
+    (void)unused;
+    PUMP_UNTIL(fixture->recorder->opened == 1);
+    for (unsigned i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        char *bytes = malloc(sizes[i]);
+
+        memset(bytes, 'a' + (int)i, sizes[i]);
+        g_assert_true(port_peer_send_taken(fixture->recorder->peer, bytes, sizes[i]));
+        total += sizes[i];
+    }
+    g_assert_cmpuint(port_peer_queued(fixture->recorder->peer), >, 4 * MIB);
+    got = g_malloc(total);
+    g_assert_cmpuint(pump_read(fd, got, total), ==, total);
+    for (unsigned i = 0; i < G_N_ELEMENTS(sizes); at += sizes[i], i++) {
+        g_assert_cmpint(got[at], ==, 'a' + (int)i);
+        g_assert_cmpint(got[at + sizes[i] - 1], ==, 'a' + (int)i);
+    }
+    g_assert_cmpuint(port_peer_queued(fixture->recorder->peer), ==, 0);
+    /* Queued again, and the peer leaves: it is freed all the same. */
+    g_assert_true(port_peer_send_taken(fixture->recorder->peer, calloc(1, 8 * MIB), 8 * MIB));
+    close(fd);
+    PUMP_UNTIL(fixture->recorder->closed == 1);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -345,6 +377,7 @@ int main(int argc, char **argv)
     ADD("queue_overflow_by_small_replies", setup, test_overflow_by_small_replies);
     ADD("small_replies_cost_what_they_count", setup, test_small_replies_cost_little);
     ADD("large_reply_arrives_whole", setup, test_large_reply_arrives);
+    ADD("taken_replies_arrive_in_order", setup, test_taken_replies);
     ADD("blocked_writes_do_not_spin", setup, test_blocked_writes_do_not_spin);
     ADD("long_write_goes_on", setup, test_long_write_goes_on);
     ADD("half_close_gets_its_reply", setup, test_half_close_gets_reply);

@@ -6,6 +6,7 @@
 #include "proto/reply.h"
 
 #include <glib.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef json_t Json;
@@ -173,6 +174,28 @@ static void test_unencodable(void)
                     "\"desc\": \"the reply cannot be written as JSON\"}}\n");
 }
 
+static void check_finish(json_t *id, const char *expected)
+{
+    size_t length = 0;
+    char *begun = strdup(REPLY_BEGIN "{\"count\": 3}");
+    char *bytes = reply_finish(begun, strlen(begun), id, &length);
+    g_autofree char *text = take(bytes, length);
+
+    g_assert_cmpstr(text, ==, expected);
+}
+
+/* What others began ends like every other reply. */
+static void test_finish(void)
+{
+    g_autoptr(Json) id = json_pack("{s:[i,n]}", "a", 1);
+    g_autofree char *long_text = g_strnfill(REPLY_SIZE_MAX + 1, 'x');
+    g_autoptr(Json) large = json_string(long_text);
+
+    check_finish(NULL, "{\"return\": {\"count\": 3}}\n");
+    check_finish(id, "{\"return\": {\"count\": 3}, \"id\": {\"a\": [1, null]}}\n");
+    check_finish(large, "{\"return\": {\"count\": 3}}\n");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -184,5 +207,6 @@ int main(int argc, char **argv)
     g_test_add_func("/reply/size_is_limited", test_size_limit);
     g_test_add_func("/reply/large_id_is_left_out", test_large_id);
     g_test_add_func("/reply/bad_value_is_an_error", test_unencodable);
+    g_test_add_func("/reply/begun_elsewhere_is_finished", test_finish);
     return g_test_run();
 }

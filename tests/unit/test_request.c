@@ -304,6 +304,46 @@ static void test_arguments(void)
     check_arguments("{\"id\":1,\"a\\u0007b\":2}", "Parameter 'a b' is unexpected");
 }
 
+static const ArgSpec MEMBERS[] = {
+    {"logical-id", ARG_INTEGER, true},
+    {"online", ARG_BOOLEAN, true},
+    {"can-offline", ARG_BOOLEAN, false},
+};
+
+static void check_objects(const char *array, const char *text)
+{
+    static const ArgSpec LIST[] = {{"cpus", ARG_OBJECT_ARRAY, true}, {"any", ARG_ANY, false}};
+    g_autofree char *frame =
+        g_strdup_printf("{\"execute\":\"x\",\"arguments\":{\"any\":null,\"cpus\":%s}}", array);
+    g_auto(Request) request = {0};
+    ProtoError error = {PROTO_COMMAND_NOT_FOUND, ""};
+
+    good(frame, &request);
+    if (request_check_arguments(&request, LIST, G_N_ELEMENTS(LIST), &error))
+        g_assert_true(request_check_objects(json_object_get(request.arguments, "cpus"), "cpus",
+                                            MEMBERS, G_N_ELEMENTS(MEMBERS),
+                                            &error) == (text == NULL));
+    g_assert_cmpstr(error.text, ==, text != NULL ? text : "");
+}
+
+/* The texts are those of the stock agent. */
+static void test_objects(void)
+{
+    check_objects("[]", NULL);
+    check_objects("[{\"logical-id\":0,\"online\":true},{\"logical-id\":1,\"online\":false,"
+                  "\"can-offline\":true}]",
+                  NULL);
+    check_objects("1", WRONG_TYPE "'cpus', expected: array");
+    check_objects("[1]", WRONG_TYPE "'cpus[0]', expected: object");
+    check_objects("[{}]", "Parameter 'cpus[0].logical-id' is missing");
+    check_objects("[{\"logical-id\":0,\"online\":true},{\"logical-id\":\"a\"}]",
+                  WRONG_TYPE "'cpus[1].logical-id', expected: integer");
+    check_objects("[{\"logical-id\":0,\"online\":true,\"can-offline\":3}]",
+                  WRONG_TYPE "'cpus[0].can-offline', expected: boolean");
+    check_objects("[{\"logical-id\":0,\"online\":true,\"foo\":3}]",
+                  "Parameter 'cpus[0].foo' is unexpected");
+}
+
 static void test_no_arguments(void)
 {
     g_auto(Request) request = {0};
@@ -371,6 +411,7 @@ int main(int argc, char **argv)
     g_test_add_func("/request/depth_is_limited", test_depth);
     g_test_add_func("/request/long_strings_pass_and_texts_stay_short", test_long_strings);
     g_test_add_func("/request/arguments_follow_the_table", test_arguments);
+    g_test_add_func("/request/objects_follow_their_table", test_objects);
     g_test_add_func("/request/arguments_may_be_absent", test_no_arguments);
     g_test_add_func("/request/error_texts_are_cut_between_characters", test_error_set);
     g_test_add_func("/request/clear_is_idempotent", test_clear);

@@ -5,8 +5,10 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "script_rig.h"
+#include "sys/spawner.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -16,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void test_cannot_start(void)
@@ -163,11 +166,115 @@ static void test_stuck_exec(void)
     g_assert_cmpint(g_rmdir(directory), ==, 0);
 }
 
+/* A child of the spawner alone, which the test waits for. */
+typedef struct {
+    int error, status;
+    bool over;
+    char out[64], err[64];
+} Spawned;
+
+static void spawned(const SpawnResult *result, gpointer user_data)
+{
+    Spawned *spawned = user_data;
+
+    spawned->error = result->error;
+    if (result->error == 0) {
+        g_assert_cmpint(waitpid(result->pid, &spawned->status, 0), ==, result->pid);
+        close(result->pidfd);
+    }
+    spawned->over = true;
+}
+
+static void read_all(int fd, char *text, size_t size)
+{
+    ssize_t count = read(fd, text, size - 1);
+
+    g_assert_cmpint(count, >=, 0);
+    text[count] = '\0';
+    close(fd);
+}
+
+/* With pipes for all three, "in" in the first. */
+static Spawned spawn_and_wait(SpawnSpec spec)
+{
+    Spawned result = {0};
+    int in[2], out[2], err[2];
+
+    g_assert_cmpint(pipe2(in, O_CLOEXEC) + pipe2(out, O_CLOEXEC) + pipe2(err, O_CLOEXEC), ==, 0);
+    g_assert_cmpint(write(in[1], "in", 2), ==, 2);
+    close(in[1]);
+    spec.input = in[0];
+    spec.output = out[1];
+    if (spec.error != SPAWN_OUTPUT)
+        spec.error = err[1];
+    else
+        close(err[1]);
+    (void)spawner_start(&spec, spawned, &result);
+    g_assert_true(run_until(&result.over, MSEC(4000)));
+    read_all(out[0], result.out, sizeof(result.out));
+    read_all(err[0], result.err, sizeof(result.err));
+    return result;
+}
+
+static void test_streams(void)
+{
+    const char *const argv[] = {"sh", "-c", "cat; echo err >&2; echo out", NULL};
+    const char *const environment[] = {"PATH=/usr/bin:/bin", NULL};
+    SpawnSpec spec = {.path = "/bin/sh", .argv = argv, .envp = environment};
+    Spawned result = spawn_and_wait(spec);
+
+    g_assert_cmpint(result.error, ==, 0);
+    g_assert_cmpint(result.status, ==, 0);
+    g_assert_cmpstr(result.out, ==, "inout\n");
+    g_assert_cmpstr(result.err, ==, "err\n");
+    spec.error = SPAWN_OUTPUT;
+    result = spawn_and_wait(spec);
+    g_assert_cmpstr(result.out, ==, "inerr\nout\n");
+    g_assert_cmpstr(result.err, ==, "");
+}
+
+/* The first directory that has it wins; what is missing or may not be run is passed over. */
+static void test_search(void)
+{
+    g_autofree char *directory = g_dir_make_tmp("process-XXXXXX", NULL);
+    g_autofree char *other = g_build_filename(directory, "other", NULL);
+    g_autofree char *plain = g_build_filename(directory, "tool", NULL);
+    g_autofree char *tool = g_build_filename(other, "tool", NULL);
+    g_autofree char *search = g_strdup_printf("/nonexistent:%s:%s", directory, other);
+    const char *const argv[] = {"tool", "argument", NULL};
+    const char *const environment[] = {"A=b", NULL};
+    SpawnSpec spec = {.path = "tool", .argv = argv, .envp = environment, .search = search};
+    Spawned result;
+
+    g_assert_cmpint(g_mkdir(other, 0755), ==, 0);
+    script_write(plain, "not to be run", 0644);
+    g_assert_cmpint(spawn_and_wait(spec).error, ==, EACCES);
+    script_write(tool, "echo $0 $1 $A\n", 0755); /* no magic bytes: for the shell */
+    result = spawn_and_wait(spec);
+    g_assert_cmpint(result.error, ==, 0);
+    g_assert_true(g_str_has_suffix(result.out, "/other/tool argument b\n"));
+    spec.path = tool; /* a slash: not looked for */
+    g_assert_cmpint(spawn_and_wait(spec).error, ==, 0);
+    spec.search = NULL; /* and a hook without magic bytes stays an error */
+    g_assert_cmpint(spawn_and_wait(spec).error, ==, ENOEXEC);
+    spec.search = search;
+    spec.path = "missing";
+    g_unlink(plain);
+    g_assert_cmpint(spawn_and_wait(spec).error, ==, ENOENT);
+    spec.path = "";
+    g_assert_cmpint(spawn_and_wait(spec).error, ==, ENOENT);
+    g_unlink(tool);
+    g_rmdir(other);
+    g_assert_cmpint(g_rmdir(directory), ==, 0);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/spawner/cannot_be_started", test_cannot_start);
     g_test_add_func("/spawner/no_descriptors_left", test_no_descriptors);
     g_test_add_func("/spawner/stuck_exec_stops_nobody", test_stuck_exec);
+    g_test_add_func("/spawner/three_streams", test_streams);
+    g_test_add_func("/spawner/program_is_searched", test_search);
     return g_test_run();
 }
