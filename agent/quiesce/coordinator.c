@@ -308,6 +308,7 @@ static void set_lost_aside(Coordinator *coordinator)
         coordinator_consume_verdict(coordinator);
     if (!before)
         return;
+    operation_record(before);
     coordinator->straggler = before;
     operation_release(before, true);
     before->told = true;
@@ -432,6 +433,7 @@ void coordinator_thaw(Coordinator *coordinator, const char *operation, bool verd
         answer(&thawed, user_data);
         return;
     }
+    coordinator_verify_holds(coordinator); /* a loss may not have been seen yet */
     if (coordinator->operation && !coordinator->operation->error &&
         (coordinator->state == STATE_PREPARING || coordinator->state == STATE_FREEZING)) {
         coordinator->operation->error =

@@ -109,6 +109,7 @@ char *coordinator_unthawed_text(const Operation *operation);
 /* operation_life.c */
 Operation *operation_new(Coordinator *coordinator, const FreezeRequest *request);
 void operation_free(Operation *operation);
+void operation_record(Operation *operation); /* into the history, once */
 void operation_survey(Operation *operation);
 void operation_freeze(Operation *operation);
 void operation_check_prepared(Operation *operation);
@@ -119,6 +120,11 @@ const char *operation_waiting_for(const Operation *operation); /* a name, for er
 const char *operation_straggling(const Operation *operation);  /* who is not released yet */
 unsigned operation_holding(const Operation *operation);        /* filesystems and participants */
 unsigned operation_count(const Operation *operation);          /* what hosts are told */
+
+/* hold.c */
+/* Participant.lost of every participant of an operation. */
+void operation_hold_lost(Participant *participant, const StepOutcome *outcome, gpointer user_data);
+void coordinator_verify_holds(Coordinator *coordinator); /* in FROZEN; else nothing */
 
 /* release.c */
 void operation_release(Operation *operation, bool abort);

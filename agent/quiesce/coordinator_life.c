@@ -115,7 +115,11 @@ const char *coordinator_fsfreeze_status(const Coordinator *coordinator)
         frozen = frozen || (operation && operation->stage && fs_stage_frozen(operation->stage) > 0);
         break;
     case STATE_LOST:
-        if (coordinator->spec.config->quiesce.lost_status == LOST_STATUS_AUTO)
+        /* A participant lost its hold; the filesystems wait for the thaw, whatever is configured:
+         * a host that does not thaw because of the answer would leave them so. */
+        if (operation && !operation->releasing)
+            frozen = true;
+        else if (coordinator->spec.config->quiesce.lost_status == LOST_STATUS_AUTO)
             frozen = coordinator->spec.profile->lost_is_frozen;
         else
             frozen = coordinator->spec.config->quiesce.lost_status == LOST_STATUS_FROZEN;

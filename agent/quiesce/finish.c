@@ -168,9 +168,7 @@ void coordinator_finish(Coordinator *coordinator)
         /* With a straggler this one never began: it has nothing to release and frees itself. */
         if (!coordinator->straggler)
             coordinator->straggler = operation;
-        if (!operation->recorded)
-            history_add(coordinator->history, operation->report);
-        operation->recorded = true;
+        operation_record(operation);
         if (operation->abort && !operation->frozen)
             finish_abort(coordinator, operation);
         else

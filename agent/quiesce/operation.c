@@ -206,6 +206,8 @@ static void add_participants(Operation *operation)
         Member *member = &operation->members[i];
 
         member->entry = report_add_participant(operation->report, participant);
+        participant->lost = operation_hold_lost;
+        participant->lost_data = operation;
         concerned += !participant->refused;
         if (participant->refused) {
             StepOutcome refused = {.result = STEP_REFUSED, .exit_code = -1};

@@ -55,6 +55,13 @@ Operation *operation_new(Coordinator *coordinator, const FreezeRequest *request)
     return operation;
 }
 
+void operation_record(Operation *operation)
+{
+    if (!operation->recorded)
+        history_add(operation->owner->history, operation->report);
+    operation->recorded = true;
+}
+
 void operation_free(Operation *operation)
 {
     if (!operation)

@@ -30,6 +30,11 @@ const char *verb_name(Verb verb)
     return NAMES[verb];
 }
 
+const char *participant_step_name(ParticipantKind kind, Verb verb)
+{
+    return kind == PARTICIPANT_SESSION_HOOK && verb == VERB_FREEZE ? "hold" : verb_name(verb);
+}
+
 const char *step_result_name(StepResult result)
 {
     static const char *const NAMES[] = {

@@ -26,6 +26,8 @@ const char *participant_kind_name(ParticipantKind kind); /* "hook", "session-hoo
 
 typedef enum { VERB_PREPARE, VERB_FREEZE, VERB_THAW, VERB_ABORT, VERB_COMPLETE, VERB_COUNT } Verb;
 const char *verb_name(Verb verb); /* "prepare", … */
+/* As in reports: the freeze of a session hook is its "hold". */
+const char *participant_step_name(ParticipantKind kind, Verb verb);
 
 typedef enum {
     STEP_OK,
@@ -66,6 +68,9 @@ typedef struct {
     void (*cancel)(Participant *participant); /* the running call is answered STEP_CANCELLED */
     /* Something of an answered call still exists (a process being killed). */
     bool (*busy)(const Participant *participant);
+    /* Optional: looks now, without waiting, whether what a freeze holds is still held; if not,
+     * Participant.lost is called from within. The host's thaw asks before it lets go. */
+    void (*verify)(Participant *participant);
     void (*free)(Participant *participant);
 } ParticipantOps;
 
@@ -83,6 +88,11 @@ struct Participant {
     /* Told when busy() went from true to false; set by the owner. */
     void (*settled)(Participant *participant, gpointer user_data);
     gpointer settled_data;
+    /* Told once when what prepare or freeze holds (both were answered STEP_OK) is lost before thaw
+     * or abort was called: a session that ended, a bus name that is gone. Never from within call();
+     * set by the owner, NULL: nobody asks. thaw or abort is called all the same. */
+    ParticipantAnswered lost;
+    gpointer lost_data;
 };
 
 /* Frees the common fields, then calls ops->free for the rest and the memory. NULL is fine. A call

@@ -187,8 +187,7 @@ static void lose_recovered(Operation *operation, int64_t since_us, uint32_t limi
     coordinator->operation = operation;
     (void)coordinator_event(coordinator, EVENT_RECOVER);
     coordinator_note_loss(coordinator, ENDED_BY_SERVICE_DEATH, "the service was restarted");
-    history_add(coordinator->history, operation->report);
-    operation->recorded = true;
+    operation_record(operation);
 }
 
 /* An open fd would keep its filesystem from being unmounted. */

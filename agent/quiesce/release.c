@@ -312,6 +312,9 @@ void coordinator_note_loss(Coordinator *coordinator, ReportEndedBy ended_by, con
         .held_us = deadline_now() - operation->frozen_us,
         .expires_us = coordinator_boottime_us() + window_us,
     };
+    /* Filesystems stay frozen then, up to the limit; the window begins when they are not. */
+    if (ended_by == ENDED_BY_PARTICIPANT_LOST)
+        verdict->expires_us += operation->limit_us;
     g_strlcpy(verdict->operation, operation->report->operation, sizeof(verdict->operation));
     g_strlcpy(verdict->reason, reason, sizeof(verdict->reason));
     ledger_set_verdict(coordinator->spec.ledger, verdict);
@@ -321,12 +324,14 @@ void coordinator_note_loss(Coordinator *coordinator, ReportEndedBy ended_by, con
     coordinator->verdict_report = report_ref(operation->report);
     operation->report->result = REPORT_LOST;
     operation->report->ended_by = ended_by;
-    report_lower(operation->report, LEVEL_CRASH, "not held until thaw: %s", reason);
+    if (ended_by != ENDED_BY_PARTICIPANT_LOST)
+        report_lower(operation->report, LEVEL_CRASH, "not held until thaw: %s", reason);
     coordinator_watch_window(coordinator);
     log_write(coordinator->spec.log, LOG_ERROR, MESSAGE_LOST,
               "The freeze %s was not held until the host's thaw: %s after %.1f s; the snapshot "
-              "taken meanwhile is only crash-consistent, take it again",
-              operation->report->operation, reason, (double)verdict->held_us / USEC_PER_SEC);
+              "taken meanwhile is only %s-consistent, take it again",
+              operation->report->operation, reason, (double)verdict->held_us / USEC_PER_SEC,
+              level_name(operation->report->level));
 }
 
 /* Entered for every end but the host's thaw; the machine decides what it means. */
@@ -343,10 +348,9 @@ void coordinator_lose(Coordinator *coordinator, ReportEndedBy ended_by, const ch
         return;
     if (!coordinator->verdict)
         coordinator_note_loss(coordinator, ended_by, reason);
-    if (!operation->recorded) {
-        operation->recorded = true;
-        history_add(coordinator->history, operation->report);
-    }
+    else /* a participant's loss is the verdict; now the filesystems go too */
+        report_lower(operation->report, LEVEL_CRASH, "not held until thaw: %s", reason);
+    operation_record(operation);
     operation_release(operation, true);
     coordinator_changed(coordinator);
 }

@@ -160,6 +160,7 @@ void report_step_end(Report *report, ReportParticipant *participant, unsigned st
     entry->duration_us = report_offset(report, deadline_now()) - entry->start_us;
     entry->exit_code = outcome->exit_code;
     entry->signal = outcome->signal;
+    g_free(entry->reason); /* a hold that was lost afterwards ends a second time */
     entry->reason = outcome->reason[0] ? g_strdup(outcome->reason) : NULL;
     /* The first thing that went wrong is what a reader looks for; a later success hides nothing. */
     if (participant->result == STEP_OK || participant->result == STEP_SKIPPED)

@@ -37,11 +37,11 @@ static void set_bool(json_t *object, const char *key, bool value)
     (void)json_object_set_new(object, key, json_boolean(value));
 }
 
-static json_t *step_json(const ReportStep *step)
+static json_t *step_json(ParticipantKind kind, const ReportStep *step)
 {
     json_t *object = json_object();
 
-    json_set_text(object, "verb", verb_name(step->verb));
+    json_set_text(object, "verb", participant_step_name(kind, step->verb));
     json_set_text(object, "result", step_result_name(step->result));
     json_set_ms(object, "start-ms", step->start_us);
     json_set_ms(object, "duration-ms", MAX(step->duration_us, 0));
@@ -65,8 +65,8 @@ static json_t *participant_json(const ReportParticipant *participant)
                   participant->on_failure == ON_FAILURE_ABORT ? "abort" : "degrade");
     json_set_text(object, "result", step_result_name(participant->result));
     for (unsigned i = 0; i < participant->steps->len; i++)
-        (void)json_array_append_new(steps,
-                                    step_json(&g_array_index(participant->steps, ReportStep, i)));
+        (void)json_array_append_new(
+            steps, step_json(participant->kind, &g_array_index(participant->steps, ReportStep, i)));
     (void)json_object_set_new(object, "steps", steps);
     return object;
 }

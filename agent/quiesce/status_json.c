@@ -42,7 +42,7 @@ static json_t *status_participant(const Operation *operation, unsigned index)
         const ReportStep *step =
             &g_array_index(member->entry->steps, ReportStep, member->entry->steps->len - 1);
 
-        json_set_text(object, "verb", verb_name(step->verb));
+        json_set_text(object, "verb", participant_step_name(participant->kind, step->verb));
         if (step->duration_us >= 0) {
             json_set_text(object, "result", step_result_name(step->result));
             json_set_ms(object, "elapsed-ms", step->duration_us);

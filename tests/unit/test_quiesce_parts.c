@@ -175,7 +175,8 @@ static bool fake_busy(const Participant *participant)
     return false;
 }
 
-static const ParticipantOps FAKE_OPS = {fake_call, fake_cancel, fake_busy, NULL};
+static const ParticipantOps FAKE_OPS = {
+    .call = fake_call, .cancel = fake_cancel, .busy = fake_busy};
 
 static bool begin(unsigned index, Verb *verb, gpointer user_data)
 {
