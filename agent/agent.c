@@ -425,7 +425,7 @@ Agent *agent_new(const AgentPaths *paths, Config *config, AgentReload reload, gp
     agent->channels = g_ptr_array_new_with_free_func((GDestroyNotify)channel_free);
     agent->stored_fds = g_array_new(FALSE, FALSE, sizeof(int));
     agent->loop = g_main_loop_new(NULL, FALSE);
-    agent->log = log_new("quiesced", config->log_level, NULL);
+    agent->log = log_new(paths->program, config->log_level, NULL);
     agent->notify = notify_new(g_getenv("NOTIFY_SOCKET"));
     agent->store = fdstore_new(g_getenv("NOTIFY_SOCKET"));
     profile = choose_profile(agent, error);

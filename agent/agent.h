@@ -12,6 +12,7 @@
 
 /* Where things are; main.c has the installed ones, tests their own. */
 typedef struct {
+    const char *program; /* the name in log records */
     const char *config_file;
     bool config_required;
     const char *runtime_dir;    /* /run/quiesced */

@@ -1,5 +1,6 @@
 /*
- * main: the command line of quiesced, and the paths of an installed system.
+ * main: the command line of quiesced, and the paths of an installed system. Under the name qemu-ga
+ * the command line is that of stock_options.h.
  *
  * Every key of quiesced.conf that stands in one group only is a long option too. Exit status: 0
  * ended on request, 1 could not start (the reason is on standard error), 2 wrong usage.
@@ -9,6 +10,7 @@
 #include "agent.h"
 
 #include "commands/commands.h"
+#include "stock_options.h"
 
 #include <malloc.h>
 #include <stdio.h>
@@ -22,10 +24,13 @@
 #define PATH_OF(variable, installed) (installed)
 #endif
 
+#define STOCK_CONFIG "/etc/qemu/qemu-ga.conf"
+
 typedef struct {
     AgentPaths paths;
     GPtrArray *settings; /* triples: key, value, origin; char * */
     bool dump, recover;
+    StockOptions *stock; /* instead of settings, when started as qemu-ga */
 } CommandLine;
 
 static void usage(FILE *stream)
@@ -163,8 +168,11 @@ static bool parse_command_line(CommandLine *line, int argc, char **argv, GError 
 static Config *read_config(gpointer user_data, GError **error)
 {
     CommandLine *line = user_data;
-    g_autoptr(Config) config = config_new();
+    g_autoptr(Config) config = NULL;
 
+    if (line->stock)
+        return stock_options_load(line->stock, line->paths.config_file, error);
+    config = config_new();
     if (!config_read(config, line->paths.config_file, line->paths.config_required, error))
         return NULL;
     for (unsigned i = 0; i + 2 < line->settings->len; i += 3) {
@@ -184,6 +192,7 @@ static Config *read_config(gpointer user_data, GError **error)
 static void installed_paths(AgentPaths *paths)
 {
     *paths = (AgentPaths){
+        .program = "quiesced",
         .config_file = PATH_OF("QUIESCED_TEST_CONFIG", SYSCONFDIR "/quiesced/quiesced.conf"),
         .runtime_dir = PATH_OF("QUIESCED_TEST_RUNTIME", "/run/quiesced"),
         .keeper_socket = PATH_OF("QUIESCED_TEST_KEEPER_SOCKET", "/run/quiesced/keeper.sock"),
@@ -216,43 +225,88 @@ static bool answered_at_once(int argc, char **argv)
     return false;
 }
 
-int main(int argc, char **argv)
+static int fail(const CommandLine *line, const GError *error, int status)
 {
-    CommandLine line = {0};
-    g_autoptr(GError) error = NULL;
-    g_autoptr(Agent) agent = NULL;
-    Config *config = NULL;
-    int status = 0;
+    (void)fprintf(stderr, "%s: %s\n", line->paths.program, error->message);
+    return status;
+}
 
-    /* Few threads, each for a moment: one arena keeps what they touch shared. */
-    (void)mallopt(M_ARENA_MAX, 1);
+static gboolean tell_serving(gpointer user_data)
+{
+    stock_options_serving(user_data);
+    return G_SOURCE_REMOVE;
+}
+
+static int serve(CommandLine *line, Config *config)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Agent) agent = agent_new(&line->paths, config, read_config, line, &error);
+
+    if (!agent)
+        return fail(line, error, 1);
+    if (line->recover)
+        return agent_recover(agent);
+    if (line->stock)
+        g_idle_add(tell_serving, line->stock); /* once the ports are open */
+    return agent_run(agent);
+}
+
+/* Started as qemu-ga. */
+static int main_stock(CommandLine *line, int argc, char **argv)
+{
+    int status = 0;
+    g_autoptr(StockOptions) stock =
+        stock_options_new(argc, argv, PATH_OF("QUIESCED_TEST_STOCK", STOCK_CONFIG), &status);
+    g_autoptr(GError) error = NULL;
+    Config *config = NULL;
+
+    if (!stock)
+        return status;
+    line->stock = stock;
+    line->paths.program = "qemu-ga";
+    config = read_config(line, &error);
+    if (!config)
+        return fail(line, error, 1);
+    if (stock_options_settle(stock, &error))
+        return serve(line, config);
+    config_free(config);
+    return fail(line, error, 1);
+}
+
+static int main_own(CommandLine *line, int argc, char **argv)
+{
+    g_autoptr(GPtrArray) settings = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GError) error = NULL;
+    Config *config = NULL;
+
     if (answered_at_once(argc, argv))
         return 0;
-    installed_paths(&line.paths);
-    line.settings = g_ptr_array_new_with_free_func(g_free);
-    if (!parse_command_line(&line, argc, argv, &error)) {
-        (void)fprintf(stderr, "quiesced: %s\n", error->message);
-        return 2;
-    }
-    config = read_config(&line, &error);
-    if (config && line.dump) {
+    line->settings = settings;
+    if (!parse_command_line(line, argc, argv, &error))
+        return fail(line, error, 2);
+    config = read_config(line, &error);
+    if (!config)
+        return fail(line, error, 1);
+    if (line->dump) {
         g_autofree char *text = config_dump(config);
 
         (void)fputs(text, stdout);
         config_free(config);
-        g_ptr_array_unref(line.settings);
         return 0;
     }
-    if (line.recover)
-        line.paths.keeper_program = NULL; /* one that holds something is running */
-    if (config)
-        agent = agent_new(&line.paths, config, read_config, &line, &error);
-    if (!agent) {
-        (void)fprintf(stderr, "quiesced: %s\n", error->message);
-        return 1;
-    }
-    status = line.recover ? agent_recover(agent) : agent_run(agent);
-    g_clear_pointer(&agent, agent_free);
-    g_ptr_array_unref(line.settings);
-    return status;
+    if (line->recover)
+        line->paths.keeper_program = NULL; /* one that holds something is running */
+    return serve(line, config);
+}
+
+int main(int argc, char **argv)
+{
+    CommandLine line = {0};
+
+    /* Few threads, each for a moment: one arena keeps what they touch shared. */
+    (void)mallopt(M_ARENA_MAX, 1);
+    installed_paths(&line.paths);
+    if (stock_options_wanted(argv[0]))
+        return main_stock(&line, argc, argv);
+    return main_own(&line, argc, argv);
 }

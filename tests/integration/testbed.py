@@ -172,6 +172,7 @@ class Testbed:
         return {
             "PATH": os.environ["PATH"],
             "QUIESCED_TEST_CONFIG": str(self.root / "quiesced.conf"),
+            "QUIESCED_TEST_STOCK": str(self.root / "qemu-ga.conf"),
             "QUIESCED_TEST_RUNTIME": str(self.root / "run"),
             "QUIESCED_TEST_KEEPER_SOCKET": str(self.root / "run/keeper.sock"),
             "QUIESCED_TEST_KEEPER": str(Path(KEEPER).absolute()),
@@ -184,6 +185,13 @@ class Testbed:
             "ASAN_OPTIONS": f"detect_leaks=1:log_path={self.root}/sanitizer",
             "TSAN_OPTIONS": f"{os.environ.get('TSAN_OPTIONS', '')}:log_path={self.root}/sanitizer",
         }
+
+    def program(self, name: str) -> str:
+        """The service under another name."""
+        link = self.root / name
+        if not link.exists():
+            link.symlink_to(Path(SERVICE).absolute())
+        return str(link)
 
     def start(self, *options: str) -> None:
         self.process = subprocess.Popen(
