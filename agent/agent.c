@@ -3,14 +3,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "agent.h"
+#include "agent_internal.h"
 
-#include "commands/session.h"
-#include "sys/logind.h"
-#include "sys/notify.h"
-#include "sys/port.h"
-
-#include <errno.h>
 #include <glib-unix.h>
 #include <jansson.h>
 #include <signal.h>
@@ -24,207 +18,6 @@
 /* agent_recover() ends by then, before the TimeoutStopSec= of quiesced.service does it. */
 #define RECOVER_US (8 * USEC_PER_SEC)
 
-typedef struct {
-    Agent *agent;
-    Port *port;
-    char *name;
-    bool observe;
-} Channel;
-
-typedef struct {
-    Channel *channel;
-    PortPeer *peer;
-    Session *session;
-} Connection;
-
-struct Agent {
-    AgentPaths paths;
-    Config *config;
-    AgentReload reload;
-    gpointer reload_data;
-    Log *log;
-    Notify *notify;
-    Ledger *ledger;
-    char *ledger_error;
-    FdStore *store;
-    Logind *logind;     /* NULL in agent_recover() */
-    GArray *stored_fds; /* int, by ledger index */
-    Coordinator *coordinator;
-    Commands *commands;
-    GPtrArray *channels; /* Channel * */
-    GMainLoop *loop;
-    GSource *absent; /* or the end of agent_recover() */
-    bool ports_open, stopping;
-    bool recovering; /* agent_recover() */
-    int status;
-};
-
-/* --- channels ----------------------------------------------------------------------------------
- */
-
-static void connection_send(void *bytes, size_t count, gpointer user_data)
-{
-    Connection *connection = user_data;
-
-    (void)port_peer_send_taken(connection->peer, bytes, count);
-}
-
-static void connection_finished(gpointer user_data)
-{
-    Connection *connection = user_data;
-
-    port_peer_finish(connection->peer);
-}
-
-static void peer_opened(Port *port, PortPeer *peer, gpointer user_data)
-{
-    Channel *channel = user_data;
-    Connection *connection = g_new0(Connection, 1);
-    SessionSpec spec = {
-        .channel = channel->name,
-        .observe = channel->observe,
-        .send = connection_send,
-        .finished = connection_finished,
-        .user_data = connection,
-    };
-
-    (void)port;
-    connection->channel = channel;
-    connection->peer = peer;
-    connection->session = session_new(channel->agent->commands, &spec);
-    port_peer_set_data(peer, connection);
-    log_debug(channel->agent->log, "Channel %s: a host is there", channel->name);
-}
-
-static void peer_data(PortPeer *peer, const uint8_t *bytes, size_t count, gpointer user_data)
-{
-    Connection *connection = port_peer_data(peer);
-
-    (void)user_data;
-    session_data(connection->session, bytes, count);
-}
-
-static void peer_eof(PortPeer *peer, gpointer user_data)
-{
-    Connection *connection = port_peer_data(peer);
-
-    (void)user_data;
-    session_eof(connection->session);
-}
-
-static void peer_closed(PortPeer *peer, const char *reason, gpointer user_data)
-{
-    Channel *channel = user_data;
-    Connection *connection = port_peer_data(peer);
-
-    log_debug(channel->agent->log, "Channel %s: the host left: %s", channel->name, reason);
-    session_free(connection->session);
-    g_free(connection);
-}
-
-static void port_state_changed(Port *port, bool open, const GError *error, gpointer user_data)
-{
-    Channel *channel = user_data;
-
-    (void)port;
-    if (open)
-        log_info(channel->agent->log, "Channel %s is open", channel->name);
-    else if (error)
-        log_warning(channel->agent->log, "Channel %s: %s; waiting for it", channel->name,
-                    error->message);
-}
-
-static const PortEvents PORT_EVENTS = {
-    .peer_opened = peer_opened,
-    .peer_data = peer_data,
-    .peer_eof = peer_eof,
-    .peer_closed = peer_closed,
-    .state_changed = port_state_changed,
-};
-
-static Channel *channel_new(Agent *agent, const char *name, bool observe)
-{
-    Channel *channel = g_new0(Channel, 1);
-
-    channel->agent = agent;
-    channel->name = g_strdup(name);
-    channel->observe = observe;
-    return channel;
-}
-
-static void channel_free(Channel *channel)
-{
-    port_free(channel->port);
-    g_free(channel->name);
-    g_free(channel);
-}
-
-/* An fd that the start before this one left with systemd. */
-static void keep_stored(Agent *agent, unsigned index, int fd)
-{
-    const int none = -1;
-
-    while (agent->stored_fds->len <= index)
-        g_array_append_val(agent->stored_fds, none);
-    g_array_index(agent->stored_fds, int, index) = fd;
-}
-
-/* What systemd hands over are sockets to listen on, and stored fds, told apart by name. */
-static bool add_channels_from_systemd(Agent *agent, GError **error)
-{
-    g_auto(GStrv) names = NULL;
-    int count = sd_listen_fds_with_names(1, &names);
-
-    for (int i = 0; i < count; i++) {
-        g_autofree char *name = g_strdup_printf("socket-%d", i);
-        unsigned index = 0;
-        Channel *channel = NULL;
-
-        if (fdstore_index(names[i], &index)) {
-            keep_stored(agent, index, SD_LISTEN_FDS_START + i);
-            continue;
-        }
-        channel = channel_new(agent, name, false);
-        g_ptr_array_add(agent->channels, channel);
-        channel->port =
-            port_new_from_fd(name, SD_LISTEN_FDS_START + i, &PORT_EVENTS, channel, error);
-        if (!channel->port)
-            return false;
-    }
-    return true;
-}
-
-static bool add_channels(Agent *agent, GError **error)
-{
-    if (!add_channels_from_systemd(agent, error))
-        return false;
-    if (agent->channels->len > 0)
-        return true;
-    for (unsigned i = 0; i < agent->config->channels->len; i++) {
-        const ConfigChannel *config = g_ptr_array_index(agent->config->channels, i);
-        Channel *channel = channel_new(agent, config->name, config->observe);
-        PortMethod method = PORT_VIRTIO_SERIAL;
-
-        g_ptr_array_add(agent->channels, channel);
-        if (config->method && !port_method_parse(config->method, &method))
-            return agent_error_errno(error, AGENT_ERROR_CONFIG, EINVAL, "channel %s: method %s",
-                                     config->name, config->method);
-        channel->port = port_new(config->name, method, config->path, &PORT_EVENTS, channel, error);
-        if (!channel->port)
-            return false;
-    }
-    return true;
-}
-
-static bool open_channels(Agent *agent, GError **error)
-{
-    agent->ports_open = true;
-    for (unsigned i = 0; i < agent->channels->len; i++)
-        if (!port_open(((Channel *)g_ptr_array_index(agent->channels, i))->port, error))
-            return false;
-    return true;
-}
-
 /* --- GuestAgent / NoGuestAgent -----------------------------------------------------------------
  */
 
@@ -237,9 +30,7 @@ static gboolean leave_ports(gpointer user_data)
     if (coordinator_ready(agent->coordinator, &reason) ||
         coordinator_state(agent->coordinator) != STATE_THAWED)
         return G_SOURCE_REMOVE;
-    agent->ports_open = false;
-    for (unsigned i = 0; i < agent->channels->len; i++)
-        port_close(((Channel *)g_ptr_array_index(agent->channels, i))->port);
+    channels_close(agent);
     log_warning(agent->log,
                 "Closed the channels, the host sees no guest agent: %s (when-unable=absent)",
                 reason);
@@ -254,7 +45,7 @@ static void watch_ability(Agent *agent)
     if (!unable || !agent->config->quiesce.absent_when_unable) {
         deadline_source_clear(&agent->absent);
         if (!agent->ports_open && !unable && !agent->stopping)
-            (void)open_channels(agent, NULL);
+            (void)channels_open(agent, NULL);
         return;
     }
     if (!agent->absent && agent->ports_open)
@@ -272,6 +63,7 @@ static void inhibit(Agent *agent)
         logind_release(agent->logind);
     else
         logind_hold(agent->logind);
+    renew_settled(agent->renew, idle);
 }
 
 static void coordinator_changed_state(gpointer user_data)
@@ -328,16 +120,15 @@ static gboolean on_terminate(gpointer user_data)
     return G_SOURCE_CONTINUE;
 }
 
-static gboolean on_reload(gpointer user_data)
+static void reload_config(Agent *agent)
 {
-    Agent *agent = user_data;
     g_autoptr(GError) error = NULL;
     Config *config = agent->reload(agent->reload_data, &error);
     const HostProfile *profile = NULL;
 
     if (!config) {
         log_error(agent->log, "Configuration not reloaded, the old one stays: %s", error->message);
-        return G_SOURCE_CONTINUE;
+        return;
     }
     profile = g_strcmp0(config->quiesce.host, "auto") == 0 ? profile_detect(agent->paths.dmi)
                                                            : profile_by_name(config->quiesce.host);
@@ -347,6 +138,16 @@ static gboolean on_reload(gpointer user_data)
     config_free(agent->config);
     agent->config = config;
     log_notice(agent->log, "Configuration reloaded (channels change at the next start)");
+}
+
+static gboolean on_reload(gpointer user_data)
+{
+    Agent *agent = user_data;
+
+    reload_config(agent);
+    if (renew_ask(agent->renew))
+        log_notice(agent->log, "The program was replaced; the new one takes over as soon as "
+                               "nothing is frozen or under way");
     return G_SOURCE_CONTINUE;
 }
 
@@ -422,14 +223,13 @@ Agent *agent_new(const AgentPaths *paths, Config *config, AgentReload reload, gp
     agent->reload = reload;
     agent->reload_data = user_data;
     json_object_seed(0); /* reads /dev/urandom: now, not at the first request while frozen */
-    agent->channels = g_ptr_array_new_with_free_func((GDestroyNotify)channel_free);
     agent->stored_fds = g_array_new(FALSE, FALSE, sizeof(int));
     agent->loop = g_main_loop_new(NULL, FALSE);
     agent->log = log_new(paths->program, config->log_level, NULL);
     agent->notify = notify_new(g_getenv("NOTIFY_SOCKET"));
-    agent->store = fdstore_new(g_getenv("NOTIFY_SOCKET"));
+    agent->store = fdstore_new(g_getenv("NOTIFY_SOCKET"), FDSTORE_HOLDS);
     profile = choose_profile(agent, error);
-    if (!profile || !add_channels(agent, error))
+    if (!profile || !channels_add(agent, error))
         return NULL;
     open_ledger(agent);
     build_coordinator(agent, profile);
@@ -441,9 +241,7 @@ void agent_free(Agent *agent)
     if (!agent)
         return;
     deadline_source_clear(&agent->absent);
-    for (unsigned i = 0; agent->commands && i < agent->channels->len; i++)
-        port_close(((Channel *)g_ptr_array_index(agent->channels, i))->port);
-    g_clear_pointer(&agent->channels, g_ptr_array_unref);
+    channels_free(agent);
     g_clear_pointer(&agent->commands, commands_free);
     g_clear_pointer(&agent->coordinator, coordinator_free);
     ledger_close(agent->ledger);
@@ -469,7 +267,8 @@ static bool agent_start(Agent *agent)
     (void)g_unix_signal_add(SIGHUP, on_reload, agent);
     agent->logind = logind_new(machine_going, agent);
     coordinator_start(agent->coordinator);
-    if (!open_channels(agent, &error)) {
+    channels_watch_program(agent);
+    if (!channels_open(agent, &error)) {
         log_error(agent->log, "%s", error->message);
         return false;
     }

@@ -267,6 +267,11 @@ void session_data(Session *session, const uint8_t *bytes, size_t count)
     serve(session);
 }
 
+bool session_is_idle(const Session *session)
+{
+    return !session->running && session->queue.length == 0 && !framer_in_frame(session->framer);
+}
+
 void session_eof(Session *session)
 {
     session->eof = true;

@@ -31,4 +31,5 @@ typedef struct {
 Session *session_new(Commands *commands, const SessionSpec *spec);
 void session_free(Session *session); /* the peer left; what runs is orphaned */
 void session_data(Session *session, const uint8_t *bytes, size_t count);
-void session_eof(Session *session); /* no more requests will come; answers still go out */
+bool session_is_idle(const Session *session); /* no request is under way, or half received */
+void session_eof(Session *session);           /* no more requests will come; answers still go out */

@@ -6,6 +6,7 @@
 #include "keeper/server.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -67,6 +68,7 @@ void server_disconnect(Server *server)
     server->socket_fd = -1;
     server->hello = server->blocked = server->arm_refused = server->tell_disarmed = false;
     server->n_answers = 0;
+    server->served = true;
     server->orphaned = server->state != OP_NONE;
     operation_end(server, KEEPER_CAUSE_EOF);
     if (server->listen_fd >= 0 && !server->stopping)
@@ -181,10 +183,30 @@ static int timeout_ms(Server *server)
     return left <= 0 ? 0 : (int)(left / 1000 + 1);
 }
 
+/* An upgrade put another program in this one's place; see proc(5). */
+static bool was_replaced(void)
+{
+    static const char MARK[] = " (deleted)";
+    char target[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", target, sizeof target);
+
+    return length >= (ssize_t)sizeof MARK &&
+           memcmp(target + length - (sizeof MARK - 1), MARK, sizeof MARK - 1) == 0;
+}
+
+/* Between two services, with nothing held, the manager may start the new program on the socket. */
+static bool may_be_replaced(Server *server)
+{
+    if (!server->served || server->socket_fd >= 0 || server->state != OP_NONE)
+        return false;
+    server->served = false;
+    return was_replaced();
+}
+
 static bool over(Server *server)
 {
     if (!server->stopping && (server->socket_fd >= 0 || server->listen_fd >= 0))
-        return false;
+        return may_be_replaced(server);
     return operation_pending(server) == 0;
 }
 

@@ -32,6 +32,7 @@ typedef struct {
     uint32_t socket_events; /* what epoll watches the socket for */
     bool blocked;           /* the socket is full */
     bool stopping;          /* SIGTERM */
+    bool served;            /* a service left since the program was last looked at */
     unsigned silent_ticks;
     int64_t limit_at_us;
     bool limit_extended;

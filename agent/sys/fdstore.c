@@ -15,7 +15,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define NAME_PREFIX "hold-"
+#define INDEX_MAX (KEEPER_FILESYSTEMS_MAX - 1)
+
+static const char *const PREFIXES[] = {[FDSTORE_HOLDS] = "hold-", [FDSTORE_PORTS] = "port-"};
 
 typedef struct {
     char *text;
@@ -24,6 +26,7 @@ typedef struct {
 } Packet;
 
 struct FdStore {
+    const char *prefix;
     int fd; /* -1: no manager */
     GQueue queue;
     GSource *writable, *barrier, *timer;
@@ -181,7 +184,7 @@ void fdstore_put(FdStore *store, const int *fds, unsigned count, Deadline deadli
         complete = copy >= 0;
         /* FDPOLL=0: the manager must not watch it, nor drop it for what it sees. */
         if (complete)
-            say(store, g_strdup_printf("FDSTORE=1\nFDNAME=" NAME_PREFIX "%u\nFDPOLL=0", i), copy,
+            say(store, g_strdup_printf("FDSTORE=1\nFDNAME=%s%u\nFDPOLL=0", store->prefix, i), copy,
                 i);
     }
     if (!complete || !begin_barrier(store))
@@ -221,18 +224,19 @@ void fdstore_remove(FdStore *store, unsigned count)
         return;
     drop_unsent(store, count);
     for (unsigned i = 0; i < count; i++)
-        say(store, g_strdup_printf("FDSTOREREMOVE=1\nFDNAME=" NAME_PREFIX "%u", i), -1, i);
+        say(store, g_strdup_printf("FDSTOREREMOVE=1\nFDNAME=%s%u", store->prefix, i), -1, i);
 }
 
 /* --- life --------------------------------------------------------------------------------------
  */
 
-FdStore *fdstore_new(const char *socket_address)
+FdStore *fdstore_new(const char *socket_address, FdStoreKind kind)
 {
     FdStore *store = g_new0(FdStore, 1);
     struct sockaddr_un address;
     socklen_t length = 0;
 
+    store->prefix = PREFIXES[kind];
     store->fd = store->barrier_fd = -1;
     g_queue_init(&store->queue);
     if (!socket_address || !notify_address(socket_address, &address, &length))
@@ -258,13 +262,13 @@ void fdstore_free(FdStore *store)
     g_free(store);
 }
 
-bool fdstore_index(const char *name, unsigned *ret_index)
+bool fdstore_index(const char *name, FdStoreKind kind, unsigned *ret_index)
 {
+    const char *prefix = PREFIXES[kind];
     guint64 index = 0;
 
-    if (!name || !g_str_has_prefix(name, NAME_PREFIX) ||
-        !g_ascii_string_to_unsigned(name + strlen(NAME_PREFIX), 10, 0, KEEPER_FILESYSTEMS_MAX - 1,
-                                    &index, NULL))
+    if (!name || !g_str_has_prefix(name, prefix) ||
+        !g_ascii_string_to_unsigned(name + strlen(prefix), 10, 0, INDEX_MAX, &index, NULL))
         return false;
     *ret_index = (unsigned)index;
     return true;

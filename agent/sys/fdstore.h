@@ -1,10 +1,12 @@
 /*
- * fdstore: leaves the fds of an operation's filesystems with the service manager, so that the next
- * start of the service has them even if both processes died and no path can be opened any more.
+ * fdstore: leaves fds with the service manager for the next start of the service: those of an
+ * operation's filesystems, in case both processes die and no path can be opened any more, and those
+ * of the ports when a new program takes over (renew.h).
  *
- * By systemd's notification protocol (FDSTORE=1, BARRIER=1), one name a filesystem: its index in
- * the ledger. PID 1 may be blocked while / is frozen, so nothing here waits for it: messages that
- * do not fit its socket are sent when it takes them, and the confirmation comes as an event.
+ * By systemd's notification protocol (FDSTORE=1, BARRIER=1), one name an fd: its kind and index (in
+ * the ledger, or of the channel). PID 1 may be blocked while / is frozen, so nothing here waits for
+ * it: messages that do not fit its socket are sent when it takes them, and the confirmation comes
+ * as an event.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -17,8 +19,12 @@ typedef struct FdStore FdStore;
 /* `stored`: the manager has all of them. False: there is none, or it did not say so in time. */
 typedef void (*FdStoreDone)(bool stored, gpointer user_data);
 
-FdStore *fdstore_new(const char *socket_address); /* NOTIFY_SOCKET's value; NULL: no manager */
-void fdstore_free(FdStore *store);                /* what is stored stays stored */
+/* What a store is for; the names differ, so that neither touches the other's. */
+typedef enum { FDSTORE_HOLDS, FDSTORE_PORTS } FdStoreKind;
+
+/* `socket_address`: NOTIFY_SOCKET's value; NULL: no manager. */
+FdStore *fdstore_new(const char *socket_address, FdStoreKind kind);
+void fdstore_free(FdStore *store); /* what is stored stays stored */
 
 /* Stores fds[i] as index i, -1 is left out; `fds` are borrowed for the call. `done` comes once, not
  * from within the call, and replaces the one of a call before. */
@@ -28,4 +34,4 @@ void fdstore_cancel(FdStore *store); /* `done` does not come any more; NULL is f
 void fdstore_remove(FdStore *store, unsigned count); /* indexes 0 .. count - 1; NULL is fine */
 
 /* Whether `name` (of sd_listen_fds_with_names()) is one of these and not a socket. */
-bool fdstore_index(const char *name, unsigned *ret_index);
+bool fdstore_index(const char *name, FdStoreKind kind, unsigned *ret_index);

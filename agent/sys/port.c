@@ -62,7 +62,7 @@ static Port *port_alloc(const char *name, const PortEvents *events, gpointer use
     port->name = g_strdup(name);
     port->events = events;
     port->user_data = user_data;
-    port->fd = port->epoll_fd = -1;
+    port->fd = port->epoll_fd = port->adopted_fd = -1;
     port->peers = g_ptr_array_new_with_free_func((GDestroyNotify)port_peer_unref);
     return port;
 }
@@ -258,6 +258,7 @@ void port_free(Port *port)
     port->freed = true;
     port_stop(port);
     port_close_peers(port, "port closed");
+    port_serial_disown(port);
     if (port->fd >= 0)
         close(port->fd); /* a listener from systemd */
     port->fd = -1;

@@ -65,7 +65,12 @@ Port *port_new(const char *name, PortMethod method, const char *path, const Port
  * from its address family (AF_UNIX, AF_VSOCK); others are an error (the fd is closed). */
 Port *port_new_from_fd(const char *name, int fd, const PortEvents *events, gpointer user_data,
                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
-void port_free(Port *port); /* closes peers without callbacks; unlinks its own unix socket */
+/* Before port_open(), serial methods: `fd` is the device as the program before this one had it
+ * open; used instead of opening it if it is the one that `path` names, else closed. Takes the fd
+ * over. */
+void port_adopt(Port *port, int fd);
+int port_device(const Port *port); /* what port_adopt() takes: the serial device's fd, or -1 */
+void port_free(Port *port);        /* closes peers without callbacks; unlinks its own unix socket */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Port, port_free)
 
 /* Opens or starts to listen; when that is not possible now, watches for the moment it is (serial

@@ -52,6 +52,7 @@ struct Port {
     GSource *epoll_source, *reap_source;
     GPtrArray *peers;
     /* serial methods */
+    int adopted_fd; /* see port_adopt(); -1 */
     PortWatch *watch;
     GSource *retry_timer, *settle_timer;
     unsigned retry_step;
@@ -106,6 +107,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PortReader, port_reader_clear)
 /* port_serial.c */
 bool port_serial_open(Port *port, GError **error);
 void port_serial_close(Port *port);
+void port_serial_disown(Port *port); /* an adopted device that was not used */
 void port_serial_ready(Port *port, uint32_t events);
 
 /* port_listen.c */

@@ -60,10 +60,45 @@ static int serial_prepare(Port *port, int fd)
     return result != 0 ? result : port_arm(port, fd, NULL, PORT_EDGES);
 }
 
+void port_adopt(Port *port, int fd)
+{
+    port_serial_disown(port);
+    port->adopted_fd = fd;
+    if (!port_is_serial(port))
+        port_serial_disown(port);
+}
+
+int port_device(const Port *port)
+{
+    return port_is_serial(port) ? port->fd : -1;
+}
+
+void port_serial_disown(Port *port)
+{
+    if (port->adopted_fd >= 0)
+        (void)close(port->adopted_fd);
+    port->adopted_fd = -1;
+}
+
+/* The adopted device, unless the path names another one by now. */
+static int serial_open_device(Port *port)
+{
+    struct stat held, named;
+    int fd = port->adopted_fd;
+
+    if (fd >= 0 && fstat(fd, &held) == 0 && stat(port->path, &named) == 0 &&
+        held.st_dev == named.st_dev && held.st_ino == named.st_ino) {
+        port->adopted_fd = -1;
+        return fd;
+    }
+    port_serial_disown(port);
+    return open(port->path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+}
+
 /* One try. Returns an errno. */
 static int serial_attempt(Port *port)
 {
-    int fd = open(port->path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    int fd = serial_open_device(port);
     int result;
 
     if (fd < 0)

@@ -38,7 +38,7 @@ static void set_up(Fixture *fixture, gconstpointer data)
     fixture->directory = g_dir_make_tmp("fdstore-XXXXXX", NULL);
     fixture->path = g_build_filename(fixture->directory, "notify", NULL);
     fixture->manager = notify_rig_bind(fixture->path);
-    fixture->store = fdstore_new(fixture->path);
+    fixture->store = fdstore_new(fixture->path, FDSTORE_HOLDS);
     for (unsigned i = 0; i < FILES; i++)
         fixture->files[i] = memfd_create("filesystem", MFD_CLOEXEC);
 }
@@ -330,7 +330,7 @@ static void nobody_to_store_with(void)
     static const char *const ADDRESSES[] = {NULL, "", "@", "relative", "/nonexistent/notify"};
 
     for (unsigned i = 0; i < G_N_ELEMENTS(ADDRESSES); i++) {
-        Fixture fixture = {.files = {0, 0, 0}, .store = fdstore_new(ADDRESSES[i])};
+        Fixture fixture = {.files = {0, 0, 0}, .store = fdstore_new(ADDRESSES[i], FDSTORE_HOLDS)};
         int64_t before = deadline_now();
 
         put(&fixture, LOOP_WAIT_US);
@@ -353,7 +353,7 @@ static void an_abstract_address(Fixture *fixture, gconstpointer data)
     close(fixture->manager);
     fixture->manager = notify_rig_bind(name);
     fdstore_free(fixture->store);
-    fixture->store = fdstore_new(name);
+    fixture->store = fdstore_new(name, FDSTORE_HOLDS);
     put(fixture, LOOP_WAIT_US);
     close(expect_all(fixture));
     loop_until(fixture->done == 1);
@@ -384,12 +384,12 @@ static void only_its_own_names_are_indexes(void)
     unsigned index = 77;
 
     for (unsigned i = 0; i < G_N_ELEMENTS(OTHERS); i++) {
-        g_assert_false(fdstore_index(OTHERS[i], &index));
+        g_assert_false(fdstore_index(OTHERS[i], FDSTORE_HOLDS, &index));
         g_assert_cmpuint(index, ==, 77);
     }
-    g_assert_true(fdstore_index("hold-0", &index));
+    g_assert_true(fdstore_index("hold-0", FDSTORE_HOLDS, &index));
     g_assert_cmpuint(index, ==, 0);
-    g_assert_true(fdstore_index("hold-4095", &index));
+    g_assert_true(fdstore_index("hold-4095", FDSTORE_HOLDS, &index));
     g_assert_cmpuint(index, ==, KEEPER_FILESYSTEMS_MAX - 1);
 }
 

@@ -1,0 +1,61 @@
+/*
+ * agent_internal: what the files of the composition root share: agent.c (life, signals, what is
+ * told to systemd) and agent_channels.c (ports, sessions, the hand-over to a new program). Nobody
+ * else includes it.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "agent.h"
+
+#include "commands/session.h"
+#include "sys/logind.h"
+#include "sys/notify.h"
+#include "sys/port.h"
+#include "sys/renew.h"
+
+typedef struct {
+    Agent *agent;
+    Port *port;
+    char *name;
+    bool observe;
+} Channel;
+
+typedef struct {
+    Channel *channel;
+    PortPeer *peer;
+    Session *session;
+} Connection;
+
+struct Agent {
+    AgentPaths paths;
+    Config *config;
+    AgentReload reload;
+    gpointer reload_data;
+    Log *log;
+    Notify *notify;
+    Ledger *ledger;
+    char *ledger_error;
+    FdStore *store;
+    Logind *logind;     /* NULL in agent_recover() */
+    GArray *stored_fds; /* int, by ledger index */
+    GArray *port_fds;   /* int, by channel: from the program before this one */
+    Renew *renew;       /* NULL in agent_recover() */
+    Coordinator *coordinator;
+    Commands *commands;
+    GPtrArray *channels;    /* Channel * */
+    GPtrArray *connections; /* Connection *, borrowed */
+    GMainLoop *loop;
+    GSource *absent; /* or the end of agent_recover() */
+    bool ports_open, stopping;
+    bool recovering; /* agent_recover() */
+    int status;
+};
+
+/* agent_channels.c */
+bool channels_add(Agent *agent, GError **error); /* systemd's sockets, else the configured ones */
+bool channels_open(Agent *agent, GError **error);
+void channels_close(Agent *agent);
+void channels_free(Agent *agent);
+void channels_watch_program(Agent *agent); /* from now on a new program can take over */
