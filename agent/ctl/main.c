@@ -120,7 +120,7 @@ int main(int argc, char **argv)
         {"limit", 0, 0, G_OPTION_ARG_INT, &ctl.limit_s, "freeze: thawed by then", "SECONDS"},
         {"version", 'V', 0, G_OPTION_ARG_NONE, &version, "print the version and exit", NULL},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &rest, NULL, NULL},
-        {NULL},
+        {NULL, 0, 0, G_OPTION_ARG_NONE, NULL, NULL, NULL},
     };
     g_autoptr(GOptionContext) context = g_option_context_new("COMMAND");
     g_autoptr(GError) error = NULL;
