@@ -78,8 +78,6 @@ static void coordinator_changed_state(gpointer user_data)
             g_main_loop_quit(agent->loop);
         return;
     }
-    if (coordinator_state(agent->coordinator) == STATE_PREPARING)
-        commands_prepare(agent->commands);
     if (coordinator_ready(agent->coordinator, &reason))
         notify_status(agent->notify, "%s",
                       machine_state_name(coordinator_state(agent->coordinator)));
@@ -88,6 +86,8 @@ static void coordinator_changed_state(gpointer user_data)
     watch_ability(agent);
     if (agent->logind)
         inhibit(agent);
+    if (agent->bus)
+        bus_changed(agent->bus);
 }
 
 static void machine_going(bool suspend, gpointer user_data)
@@ -136,6 +136,7 @@ static void reload_config(Agent *agent)
                                                            : profile_by_name(config->quiesce.host);
     coordinator_set_config(agent->coordinator, config, profile);
     commands_set_config(agent->commands, config);
+    bus_set_config(agent->bus, config);
     log_set_level(agent->log, config->log_level);
     config_free(agent->config);
     agent->config = config;
@@ -205,12 +206,7 @@ static void build_coordinator(Agent *agent, const HostProfile *profile)
         .changed = coordinator_changed_state,
         .user_data = agent,
     };
-    CommandsContext context = {
-        .config = agent->config,
-        .log = agent->log,
-        .paths = {agent->paths.mountinfo, agent->paths.sysfs, agent->paths.procfs,
-                  agent->paths.run},
-    };
+    CommandsContext context = {.config = agent->config, .log = agent->log};
 
     agent->coordinator = coordinator_new(&spec);
     context.coordinator = agent->coordinator;
@@ -251,6 +247,7 @@ void agent_free(Agent *agent)
     channels_free(agent);
     g_clear_pointer(&agent->commands, commands_free);
     g_clear_pointer(&agent->coordinator, coordinator_free);
+    bus_free(agent->bus);
     ledger_close(agent->ledger);
     g_free(agent->ledger_error);
     fdstore_free(agent->store);
@@ -273,6 +270,8 @@ static bool agent_start(Agent *agent)
     (void)g_unix_signal_add(SIGINT, on_terminate, agent);
     (void)g_unix_signal_add(SIGHUP, on_reload, agent);
     agent->logind = logind_new(machine_going, agent);
+    agent->bus = bus_new(agent->log, agent->coordinator, agent->config);
+    bus_start(agent->bus);
     coordinator_start(agent->coordinator);
     channels_watch_program(agent);
     if (!channels_open(agent, &error)) {
@@ -282,7 +281,6 @@ static bool agent_start(Agent *agent)
     if (sd_watchdog_enabled(0, &watchdog_us) > 0)
         notify_watchdog(agent->notify, watchdog_us);
     coordinator_changed_state(agent);
-    commands_prepare(agent->commands);
     notify_ready(agent->notify);
     return true;
 }

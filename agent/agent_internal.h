@@ -9,6 +9,7 @@
 
 #include "agent.h"
 
+#include "bus/bus.h"
 #include "commands/session.h"
 #include "sys/logind.h"
 #include "sys/notify.h"
@@ -39,6 +40,7 @@ struct Agent {
     char *ledger_error;
     FdStore *store;
     Logind *logind;     /* NULL in agent_recover() */
+    Bus *bus;           /* so is this */
     GArray *stored_fds; /* int, by ledger index */
     GArray *port_fds;   /* int, by channel: from the program before this one */
     Renew *renew;       /* NULL in agent_recover() */

@@ -5,6 +5,7 @@
  */
 #include "commands/families.h"
 #include "quiesce/json.h"
+#include "quiesce/plan.h"
 
 #include <string.h>
 
@@ -40,54 +41,17 @@ static void run_report(Call *call)
     call_return(call, quiesce_report_json(coordinator_of(call), operation, (unsigned)limit));
 }
 
-/* A plan that waits for its warnings. */
-typedef struct {
-    Call *call;
-    Survey *survey;
-} Plan;
-
-static void plan_warned(Warnings *warnings, gpointer user_data)
+static void planned(json_t *plan, const char *error, gpointer user_data)
 {
-    g_autofree Plan *plan = user_data;
-    g_autoptr(Survey) survey = plan->survey;
-    g_autoptr(Warnings) owned = warnings;
-    g_auto(GStrv) mountpoints = call_strings(plan->call, "mountpoints");
-
-    call_return(plan->call, quiesce_plan_json(coordinator_of(plan->call), survey, owned,
-                                              (const char *const *)mountpoints));
-}
-
-static void plan_surveyed(Survey *survey, gpointer user_data)
-{
-    Call *call = user_data;
-    g_autoptr(Survey) owned = survey;
-    g_auto(GStrv) mountpoints = call_strings(call, "mountpoints");
-    g_autofree char *unknown = NULL;
-    g_autoptr(GError) error = NULL;
-    Plan *plan = NULL;
-
-    if (owned->error) {
-        call_fail(call, PROTO_GENERIC_ERROR, "%s", owned->error->message);
-        return;
-    }
-    if (mountpoints &&
-        !mounts_find_unknown(owned->mounts, (const char *const *)mountpoints, &unknown)) {
-        call_fail(call, PROTO_GENERIC_ERROR, "no filesystem is mounted at %s", unknown);
-        return;
-    }
-    plan = g_new0(Plan, 1);
-    *plan = (Plan){call, g_steal_pointer(&owned)};
-    if (coordinator_warnings(coordinator_of(call), survey->mounts, (const char *const *)mountpoints,
-                             plan_warned, plan, &error))
-        return;
-    survey_free(plan->survey);
-    g_free(plan);
-    call_fail(call, PROTO_GENERIC_ERROR, "%s", error->message);
+    if (plan)
+        call_return(user_data, plan);
+    else
+        call_fail(user_data, PROTO_GENERIC_ERROR, "%s", error);
 }
 
 static void run_plan(Call *call)
 {
-    g_autoptr(GError) error = NULL;
+    g_auto(GStrv) mountpoints = call_strings(call, "mountpoints");
 
     if (coordinator_commands_limited(coordinator_of(call))) {
         call_fail(call, PROTO_COMMAND_NOT_FOUND,
@@ -95,27 +59,17 @@ static void run_plan(Call *call)
                   call_command(call)->name);
         return;
     }
-    if (!coordinator_survey(coordinator_of(call), plan_surveyed, call, &error))
-        call_fail(call, PROTO_GENERIC_ERROR, "%s", error->message);
+    plan_run(coordinator_of(call), (const char *const *)mountpoints, planned, call);
 }
 
 static void froze(const Answer *answer, gpointer user_data)
 {
     Call *call = user_data;
-    const Report *report = answer->report;
-    json_t *object = NULL;
 
-    if (answer->kind != ANSWER_OK) {
+    if (answer->kind == ANSWER_OK)
+        call_return(call, quiesce_freeze_json(coordinator_of(call), answer));
+    else
         fsfreeze_answer_failed(call, answer);
-        return;
-    }
-    object = json_object();
-    json_set_text(object, "operation", report->operation);
-    (void)json_object_set_new(object, "count", json_integer(answer->count));
-    json_set_text(object, "level", level_name(report->level));
-    json_set_ms(object, "frozen-limit-ms", coordinator_frozen_limit(coordinator_of(call)));
-    json_set_ms(object, "freeze-ms", MAX(report->freeze_us, 0));
-    call_return(call, object);
 }
 
 static bool ms_argument(Call *call, const char *name, int64_t max_ms, int64_t *ret_us)
@@ -160,33 +114,10 @@ static void run_freeze(Call *call)
 
 static void thawed(const Answer *answer, gpointer user_data)
 {
-    Call *call = user_data;
-    const Report *report = answer->report;
-    json_t *object = NULL, *late = json_array();
-
-    if (answer->kind != ANSWER_OK) {
-        json_decref(late);
-        fsfreeze_answer_failed(call, answer);
-        return;
-    }
-    object = json_object();
-    json_set_text(object, "operation", report ? report->operation : NULL);
-    (void)json_object_set_new(object, "count", json_integer(answer->count));
-    (void)json_object_set_new(object, "held", json_boolean(answer->held));
-    json_set_text(object, "level", level_name(report ? report->level : LEVEL_CRASH));
-    json_set_text(object, "level-reason",
-                  report ? report->level_reason : (answer->text ? answer->text : "was not frozen"));
-    json_set_ms(object, "frozen-ms", report ? MAX(report->frozen_us, 0) : 0);
-    for (unsigned i = 0; report && i < report->participants->len; i++) {
-        const ReportParticipant *entry = g_ptr_array_index(report->participants, i);
-        const ReportStep *step =
-            entry->steps->len > 0 ? &g_array_index(entry->steps, ReportStep, entry->steps->len - 1)
-                                  : NULL;
-        if (step && step->duration_us < 0)
-            (void)json_array_append_new(late, json_string(entry->name));
-    }
-    (void)json_object_set_new(object, "late", late);
-    call_return(call, object);
+    if (answer->kind == ANSWER_OK)
+        call_return(user_data, quiesce_thaw_json(answer));
+    else
+        fsfreeze_answer_failed(user_data, answer);
 }
 
 static void run_thaw(Call *call)

@@ -144,7 +144,7 @@ MachineAction coordinator_event(Coordinator *coordinator, MachineEvent event)
 /* --- freeze ------------------------------------------------------------------------------------
  */
 
-static char *still_running_text(Coordinator *coordinator, const char *phase, bool host_waits)
+char *coordinator_still_running_text(Coordinator *coordinator, const char *phase, bool host_waits)
 {
     double waited = (double)(deadline_now() - coordinator->reply_asked_us) / USEC_PER_SEC;
     g_autofree char *reason = NULL;
@@ -169,8 +169,8 @@ static gboolean join_expired(gpointer user_data)
 /* Answers the waiting freeze; preparation goes on for the next one to join. */
 void coordinator_ask_again(Coordinator *coordinator, bool cancelled)
 {
-    g_autofree char *text =
-        still_running_text(coordinator, cancelled ? "cancelled" : "prepare", !cancelled);
+    g_autofree char *text = coordinator_still_running_text(
+        coordinator, cancelled ? "cancelled" : "prepare", !cancelled);
     int64_t wait_us = COORDINATOR_JOIN_US;
 
     if (!coordinator->operation->prepared)
@@ -256,13 +256,22 @@ static gboolean reply_budget_over(gpointer user_data)
     return G_SOURCE_REMOVE;
 }
 
+/* A caller in the machine waits as long as the freeze may take; a host as long as it does. */
+static int64_t answer_budget(const Coordinator *coordinator, const FreezeRequest *request)
+{
+    const Config *config = coordinator->spec.config;
+    int64_t budget = coordinator_reply_budget(coordinator);
+
+    if (!request->channel)
+        budget = config->quiesce.freeze_budget_us + config->quiesce.abort_budget_us;
+    return request->budget_us > 0 ? MIN(budget, request->budget_us) : budget;
+}
+
 static void attach_waiter(Coordinator *coordinator, const FreezeRequest *request, AnswerFunc answer,
                           gpointer user_data)
 {
-    int64_t budget = coordinator_reply_budget(coordinator);
+    int64_t budget = answer_budget(coordinator, request);
 
-    if (request->budget_us > 0)
-        budget = MIN(budget, request->budget_us);
     coordinator->waiter = (Waiter){answer, user_data, false};
     coordinator->reply_asked_us = deadline_now();
     coordinator->reply_budget_us = budget;
@@ -327,13 +336,16 @@ static void begin_operation(Coordinator *coordinator, const FreezeRequest *reque
 
 static bool same_request(const Operation *operation, const FreezeRequest *request)
 {
+    if (operation->report->rehearsal != request->rehearsal ||
+        operation->report->local != (request->channel == NULL))
+        return false;
     if (!operation->requested || !request->mountpoints)
         return !operation->requested && !request->mountpoints;
     return g_strv_equal((const char *const *)operation->requested,
                         (const char *const *)request->mountpoints);
 }
 
-static void refuse(Coordinator *coordinator, AnswerFunc answer, gpointer user_data)
+void coordinator_refuse(Coordinator *coordinator, AnswerFunc answer, gpointer user_data)
 {
     g_autofree char *text =
         g_strdup_printf("quiesce failed: agent: operation %s in progress",
@@ -343,9 +355,25 @@ static void refuse(Coordinator *coordinator, AnswerFunc answer, gpointer user_da
     answer(&refusal, user_data);
 }
 
+/* The verdict of a lost freeze is the host's; only its own thaw or freeze may use it up. */
+static bool host_is_owed(const Coordinator *coordinator, const FreezeRequest *request)
+{
+    bool own = coordinator->operation && coordinator->operation->report->local;
+
+    return !request->channel && coordinator->verdict && !own;
+}
+
 void coordinator_freeze(Coordinator *coordinator, const FreezeRequest *request, AnswerFunc answer,
                         gpointer user_data)
 {
+    if (host_is_owed(coordinator, request)) {
+        Answer owed = {.kind = ANSWER_ERROR,
+                       .text = "quiesce failed: agent: prepare: the host's last freeze was lost, "
+                               "and its thaw has not been told yet"};
+
+        answer(&owed, user_data);
+        return;
+    }
     if (!coordinator->spec.ledger) {
         g_autofree char *text =
             coordinator_error_text("agent", "prepare", coordinator->spec.ledger_error, 0);
@@ -356,7 +384,7 @@ void coordinator_freeze(Coordinator *coordinator, const FreezeRequest *request, 
     }
     if (coordinator->state == STATE_PREPARING &&
         (coordinator->waiter.func || !same_request(coordinator->operation, request))) {
-        refuse(coordinator, answer, user_data);
+        coordinator_refuse(coordinator, answer, user_data);
         return;
     }
     switch (coordinator_event(coordinator, EVENT_FREEZE)) {
@@ -375,7 +403,7 @@ void coordinator_freeze(Coordinator *coordinator, const FreezeRequest *request, 
         break;
     }
     default:
-        refuse(coordinator, answer, user_data);
+        coordinator_refuse(coordinator, answer, user_data);
         break;
     }
 }
@@ -393,108 +421,4 @@ void coordinator_prepared(Coordinator *coordinator)
     deadline_source_clear(&coordinator->reply_timer);
     coordinator->reply_timer = deadline_source_new(deadline, freezing_budget_over, coordinator);
     (void)coordinator_event(coordinator, EVENT_PREPARED);
-}
-
-/* --- thaw, detach, stop ------------------------------------------------------------------------
- */
-
-static bool thaw_names_other(const Coordinator *coordinator, const char *operation)
-{
-    const char *now = coordinator->operation ? coordinator->operation->report->operation
-                                             : coordinator->verdict_data.operation;
-
-    return operation && (coordinator->operation || coordinator->verdict) &&
-           strcmp(operation, now) != 0;
-}
-
-void coordinator_thaw(Coordinator *coordinator, const char *operation, bool verdict_as_data,
-                      AnswerFunc answer, gpointer user_data)
-{
-    Waiter waiter = {answer, user_data, verdict_as_data};
-    Answer thawed = {.kind = ANSWER_OK};
-
-    if (thaw_names_other(coordinator, operation)) {
-        refuse(coordinator, answer, user_data);
-        return;
-    }
-    if (coordinator->thaw_waiters->len >= COORDINATOR_WAITERS_MAX) {
-        Answer full = {.kind = ANSWER_ERROR,
-                       .text = "quiesce failed: agent: too many thaws are waiting already"};
-        answer(&full, user_data);
-        return;
-    }
-    if (coordinator->state == STATE_THAWED) {
-        /* A thaw before this one may have left something frozen; it stays true until it is not. */
-        g_autofree char *unthawed = coordinator_unthawed_text(coordinator->straggler);
-
-        (void)coordinator_event(coordinator, EVENT_THAW);
-        if (unthawed)
-            thawed = (Answer){.kind = ANSWER_ERROR, .text = unthawed};
-        answer(&thawed, user_data);
-        return;
-    }
-    coordinator_verify_holds(coordinator); /* a loss may not have been seen yet */
-    if (coordinator->operation && !coordinator->operation->error &&
-        (coordinator->state == STATE_PREPARING || coordinator->state == STATE_FREEZING)) {
-        coordinator->operation->error =
-            coordinator_error_text(operation_waiting_for(coordinator->operation), "cancelled",
-                                   "the host asked to thaw", 0);
-        coordinator->operation->report->result = REPORT_CANCELLED;
-    }
-    g_array_append_val(coordinator->thaw_waiters, waiter);
-    (void)coordinator_event(coordinator, EVENT_THAW);
-}
-
-static void answer_nobody(const Answer *answer, gpointer user_data)
-{
-    (void)answer;
-    (void)user_data;
-}
-
-static void forget_waiter(Coordinator *coordinator, gpointer user_data)
-{
-    if (coordinator->waiter.user_data == user_data && coordinator->waiter.func)
-        coordinator->waiter = (Waiter){0};
-    for (unsigned i = coordinator->thaw_waiters->len; i > 0; i--)
-        if (g_array_index(coordinator->thaw_waiters, Waiter, i - 1).user_data == user_data)
-            g_array_remove_index(coordinator->thaw_waiters, i - 1);
-}
-
-void coordinator_detach(Coordinator *coordinator, gpointer user_data, bool gone)
-{
-    bool waits = coordinator->waiter.func && coordinator->waiter.user_data == user_data;
-    MachineState state = coordinator->state;
-
-    if (gone && (!waits || !coordinator->spec.config->quiesce.disconnect_cancels)) {
-        forget_waiter(coordinator, user_data);
-        /* Scripts pipe one line and leave: the freeze goes on, its answer goes nowhere. */
-        if (waits)
-            coordinator->waiter = (Waiter){answer_nobody, NULL, false};
-        return;
-    }
-    if (!waits)
-        return;
-    if (gone)
-        forget_waiter(coordinator, user_data);
-    if (state == STATE_ABORTING)
-        return; /* its error comes as soon as all is undone */
-    if (state == STATE_FREEZING && !coordinator->operation->error) {
-        coordinator->operation->error = still_running_text(coordinator, "cancelled", false);
-        coordinator->operation->report->result = REPORT_CANCELLED;
-    }
-    (void)coordinator_event(coordinator, EVENT_DETACH);
-    if (state == STATE_PREPARING)
-        coordinator_ask_again(coordinator, true);
-}
-
-void coordinator_stop(Coordinator *coordinator, ReportEndedBy ended_by, const char *reason,
-                      void (*done)(gpointer user_data), gpointer user_data)
-{
-    if (!coordinator->operation) {
-        done(user_data);
-        return;
-    }
-    coordinator->stopped = done;
-    coordinator->stopped_data = user_data;
-    coordinator_lose(coordinator, ended_by, reason);
 }

@@ -53,6 +53,7 @@ typedef struct {
     int64_t limit_us;    /* 0: configured */
     int64_t budget_us;   /* 0: reply budget of the profile */
     int level;           /* Level demanded, -1: none */
+    bool rehearsal;      /* all participants, no filesystem */
 } FreezeRequest;
 
 typedef enum {
@@ -87,6 +88,11 @@ void coordinator_freeze(Coordinator *coordinator, const FreezeRequest *request, 
  * false instead of an error (guest-quiesce-thaw); either way it is consumed. */
 void coordinator_thaw(Coordinator *coordinator, const char *operation, bool verdict_as_data,
                       AnswerFunc answer, gpointer user_data);
+/* Somebody in the machine, user `uid`, ends what is under way. A freeze of the host is lost by that
+ * and the host is told; the answer comes when all is released, its `held` is only true for a local
+ * freeze that held. */
+void coordinator_thaw_local(Coordinator *coordinator, const char *operation, uid_t uid,
+                            AnswerFunc answer, gpointer user_data);
 /* Nobody waits any more: the freeze is answered (cancelled) and rolled back, a preparation goes on.
  * `gone`: the answer must not be given, its channel is no more (for freezes and thaws alike). */
 void coordinator_detach(Coordinator *coordinator, gpointer user_data, bool gone);
@@ -98,6 +104,12 @@ void coordinator_stop(Coordinator *coordinator, ReportEndedBy ended_by, const ch
  */
 void coordinator_lose(Coordinator *coordinator, ReportEndedBy ended_by, const char *reason);
 
+/* Where participants come from besides the hook directories; asked at each operation. */
+void coordinator_set_source(Coordinator *coordinator, const ParticipantSource *source);
+GPtrArray *coordinator_participants(const Coordinator *coordinator); /* Participant *, new ones */
+/* Of the operation under way; NULL: none. */
+const Report *coordinator_report(const Coordinator *coordinator);
+int64_t coordinator_frozen_us(const Coordinator *coordinator); /* since when; 0: not */
 MachineState coordinator_state(const Coordinator *coordinator);
 const char *coordinator_fsfreeze_status(const Coordinator *coordinator); /* "frozen", "thawed" */
 bool coordinator_verdict_pending(const Coordinator *coordinator);

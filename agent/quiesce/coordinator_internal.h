@@ -1,6 +1,7 @@
 /*
  * coordinator_internal: what the coordinator's files share: coordinator.c (requests and state),
- * operation.c (prepare and freeze), release.c (thaw, roll back, loss), recovery.c, status_json.c.
+ * coordinator_thaw.c (thaws), operation.c (prepare and freeze), release.c (thaw, roll back, loss),
+ * recovery.c, status_json.c.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -66,7 +67,9 @@ struct Coordinator {
     Waiter waiter;        /* of the freeze; func NULL: nobody */
     Deadline reply_deadline;
     int64_t reply_asked_us, reply_budget_us;
-    GArray *thaw_waiters; /* Waiter */
+    GArray *thaw_waiters;  /* Waiter */
+    GArray *local_waiters; /* Waiter: thaws that end a freeze of the host */
+    ParticipantSource source;
     GSource *reply_timer, *budget_timer, *join_timer, *release_timer, *limit_timer, *window_timer,
         *keeper_timer;
     int64_t limit_at_us; /* of limit_timer, CLOCK_MONOTONIC */
@@ -92,6 +95,8 @@ char *coordinator_error_text(const char *name, const char *phase, const char *re
                              unsigned more);
 /* `head` as one line with that tail. */
 char *coordinator_error_line(const char *head, unsigned more);
+char *coordinator_still_running_text(Coordinator *coordinator, const char *phase, bool host_waits);
+void coordinator_refuse(Coordinator *coordinator, AnswerFunc answer, gpointer user_data);
 void coordinator_ask_again(Coordinator *coordinator, bool cancelled);
 void coordinator_roll_back(Coordinator *coordinator);
 /* Surveys the waiting operation if nothing stands in its way any more. */
@@ -99,6 +104,10 @@ void coordinator_proceed(Coordinator *coordinator);
 void coordinator_prepared(Coordinator *coordinator); /* operation.c: both lines are done */
 /* Until when filesystems may go on freezing before the waiting host must be answered. */
 Deadline coordinator_freezing_deadline(const Coordinator *coordinator);
+
+/* coordinator_thaw.c: the operation is released */
+void coordinator_answer_local(Coordinator *coordinator, Operation *operation);
+void coordinator_forget_local_loss(Coordinator *coordinator, Operation *operation);
 
 /* finish.c */
 void coordinator_answer_frozen(Coordinator *coordinator);

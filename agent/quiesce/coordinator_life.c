@@ -52,6 +52,7 @@ Coordinator *coordinator_new(const CoordinatorSpec *spec)
 
     coordinator->spec = *spec;
     coordinator->thaw_waiters = g_array_new(FALSE, FALSE, sizeof(Waiter));
+    coordinator->local_waiters = g_array_new(FALSE, FALSE, sizeof(Waiter));
     coordinator->history = history_new();
     coordinator->keeper =
         keeper_new(spec->keeper_socket, spec->keeper_program, &EVENTS, coordinator);
@@ -72,6 +73,7 @@ void coordinator_free(Coordinator *coordinator)
     operation_free(coordinator->straggler);
     g_clear_pointer(&coordinator->verdict_report, report_unref);
     g_array_unref(coordinator->thaw_waiters);
+    g_array_unref(coordinator->local_waiters);
     history_free(coordinator->history);
     g_free(coordinator);
 }
@@ -92,6 +94,32 @@ void coordinator_set_config(Coordinator *coordinator, const Config *config,
 {
     coordinator->spec.config = config;
     coordinator->spec.profile = profile;
+}
+
+void coordinator_set_source(Coordinator *coordinator, const ParticipantSource *source)
+{
+    coordinator->source = *source;
+}
+
+GPtrArray *coordinator_participants(const Coordinator *coordinator)
+{
+    GPtrArray *participants = g_ptr_array_new_with_free_func((GDestroyNotify)participant_free);
+
+    if (coordinator->source.join)
+        coordinator->source.join(participants, coordinator->source.user_data);
+    return participants;
+}
+
+const Report *coordinator_report(const Coordinator *coordinator)
+{
+    return coordinator->operation ? coordinator->operation->report : NULL;
+}
+
+int64_t coordinator_frozen_us(const Coordinator *coordinator)
+{
+    const Operation *operation = coordinator->operation;
+
+    return operation && operation->frozen && !operation->stage_thawed ? operation->frozen_us : 0;
 }
 
 MachineState coordinator_state(const Coordinator *coordinator)

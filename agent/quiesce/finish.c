@@ -47,8 +47,9 @@ void coordinator_answer_frozen(Coordinator *coordinator)
     report->freeze_us = operation->frozen_us - operation->freezing_us;
     answer.count = operation_count(operation);
     deadline_source_clear(&coordinator->budget_timer);
-    ledger_set_frozen_since(coordinator->spec.ledger, coordinator_boottime_us(),
-                            (uint32_t)(operation->limit_us / USEC_PER_SEC));
+    if (!report->local) /* to whom no verdict is owed */
+        ledger_set_frozen_since(coordinator->spec.ledger, coordinator_boottime_us(),
+                                (uint32_t)(operation->limit_us / USEC_PER_SEC));
     /* The keeper's own timer is first; this one is for a keeper that does not do its duty. */
     coordinator->limit_extended = false;
     watch_limit(coordinator, operation->limit_us + USEC_PER_SEC);
@@ -117,7 +118,8 @@ static void finish_thaw(Coordinator *coordinator, Operation *operation)
         log_error(coordinator->spec.log, "%s", text);
     } else if (report->result == REPORT_RUNNING) {
         report->result = REPORT_OK;
-        report->ended_by = ENDED_BY_HOST_THAW;
+        if (report->ended_by == ENDED_BY_NOTHING)
+            report->ended_by = ENDED_BY_HOST_THAW;
     }
     report->verdict_delivered = true;
     ledger_set_frozen_since(coordinator->spec.ledger, 0, 0); /* the host knows how it ended */

@@ -23,6 +23,12 @@ json_t *quiesce_report_json(Coordinator *coordinator, const char *operation, uns
 json_t *quiesce_plan_json(Coordinator *coordinator, const Survey *survey, const Warnings *warnings,
                           const char *const *mountpoints);
 
+/* Of ANSWER_OK to a freeze, or to a thaw. */
+json_t *quiesce_freeze_json(const Coordinator *coordinator, const Answer *answer);
+json_t *quiesce_thaw_json(const Answer *answer);
+/* One participant as in a plan. */
+json_t *quiesce_participant_json(const Config *config, const Participant *participant);
+
 /* Appends and takes over `item` unless `*budget` bytes do not hold it; false: it was dropped. */
 bool json_append_within(json_t *array, json_t *item, size_t *budget);
 void json_set_text(json_t *object, const char *key, const char *text); /* NULL: left out */

@@ -95,6 +95,7 @@ static void start_sequence(Operation *operation, Verb verb, Deadline deadline)
         .verb = verb,
         .context = {.operation = operation->report->operation,
                     .mountpoints = (const char *const *)operation->mountpoints,
+                    .rehearsal = operation->report->rehearsal,
                     .timeout_default_us =
                         operation->owner->spec.config->quiesce.participant_timeout_us},
         .deadline = deadline,
@@ -200,6 +201,8 @@ static void add_participants(Operation *operation)
         g_ptr_array_add(
             operation->participants,
             hook_participant_new(g_ptr_array_index(operation->survey->hooks, i), &options));
+    if (operation->owner->source.join)
+        operation->owner->source.join(operation->participants, operation->owner->source.user_data);
     operation->members = g_new0(Member, operation->participants->len + 1);
     for (unsigned i = 0; i < operation->participants->len; i++) {
         Participant *participant = g_ptr_array_index(operation->participants, i);
@@ -269,7 +272,8 @@ static bool lay_out_ledger(Operation *operation, GError **error)
             .name = participant->name,
             .path = participant->source,
             .kind = participant->kind == PARTICIPANT_STOCK_HOOK ? HOOK_STOCK : HOOK_PLAIN,
-            .verbs = participant->verbs,
+            /* Not to be called by whoever comes next: its guard hangs up with us. */
+            .verbs = participant->kind == PARTICIPANT_DBUS ? 0 : participant->verbs,
         };
     }
     return ledger_begin(operation->owner->spec.ledger, operation->report->operation, filesystems,
@@ -320,6 +324,8 @@ static void survey_done(Survey *survey, gpointer user_data)
     if (survey->unseen && !operation->requested)
         report_lower(operation->report, LEVEL_CRASH, "%s", survey->unseen);
     collect_mountpoints(operation, mounts);
+    if (operation->report->rehearsal)
+        g_ptr_array_set_size(mounts, 0);
     add_participants(operation);
     spec = (FsStageSpec){
         .log = coordinator->spec.log,

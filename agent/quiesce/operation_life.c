@@ -48,6 +48,7 @@ Operation *operation_new(Coordinator *coordinator, const FreezeRequest *request)
 
     operation->owner = coordinator;
     operation->report = report_new(uuid, request->channel == NULL, request->channel);
+    operation->report->rehearsal = request->rehearsal;
     operation->requested = g_strdupv(request->mountpoints);
     operation->limit_us = coordinator_limit(coordinator, request->limit_us);
     operation->level_wanted = request->level;

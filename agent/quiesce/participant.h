@@ -45,6 +45,7 @@ typedef struct {
     const char *operation;          /* UUID */
     const char *const *mountpoints; /* being frozen */
     int success;                    /* VERB_COMPLETE: 0 or 1 */
+    bool rehearsal;                 /* no filesystem will be frozen */
     int64_t timeout_default_us;     /* participant-timeout */
 } VerbContext;
 
@@ -103,6 +104,12 @@ bool participant_wants(const Participant *participant, Verb verb);
  * `mountpoints` is NULL. */
 bool participant_concerned(const Participant *participant, const char *const *mountpoints);
 int64_t participant_timeout(const Participant *participant, const VerbContext *context);
+
+/* Who else takes part, besides the scripts: adds a new Participant for each, for one operation. */
+typedef struct {
+    void (*join)(GPtrArray *participants, gpointer user_data); /* NULL: nobody */
+    gpointer user_data;
+} ParticipantSource;
 
 /* quiesce/hook.c: a participant that runs a script. `hook` is copied. `runtime_dir` takes the
  * QUIESCE_MOUNTPOINTS_FILE when the list is over HOOK_MOUNTPOINTS_ENV_MAX bytes. */

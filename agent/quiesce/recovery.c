@@ -146,6 +146,8 @@ static void recover_participants(Operation *operation)
         };
 
         g_ptr_array_add(operation->participants, hook_participant_new(&hook, &options));
+        if (entry->verbs == 0) /* on D-Bus; the hang-up of its guard has let it go */
+            ((Participant *)g_ptr_array_index(operation->participants, i))->kind = PARTICIPANT_DBUS;
         operation->members[i].entry = report_add_participant(
             operation->report, g_ptr_array_index(operation->participants, i));
         operation->members[i].called = entry->held != 0;

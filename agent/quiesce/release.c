@@ -82,6 +82,7 @@ static void start_release_sequence(Operation *operation)
         .descending = true,
         .context = {.operation = operation->report->operation,
                     .mountpoints = (const char *const *)operation->mountpoints,
+                    .rehearsal = operation->report->rehearsal,
                     .timeout_default_us =
                         operation->owner->spec.config->quiesce.participant_timeout_us},
         .deadline = DEADLINE_NEVER, /* each participant's own timeout ends it */
@@ -149,6 +150,8 @@ static void tell_released(Operation *operation)
             operation->report->thaw_us = deadline_now() - operation->release_us;
         if (coordinator->operation == operation)
             (void)coordinator_event(coordinator, EVENT_RELEASED);
+        coordinator_answer_local(coordinator, operation);
+        coordinator_forget_local_loss(coordinator, operation);
     }
     if (coordinator->stopped) { /* also asked for after it was told */
         void (*stopped)(gpointer) = g_steal_pointer(&coordinator->stopped);
@@ -317,7 +320,8 @@ void coordinator_note_loss(Coordinator *coordinator, ReportEndedBy ended_by, con
         verdict->expires_us += operation->limit_us;
     g_strlcpy(verdict->operation, operation->report->operation, sizeof(verdict->operation));
     g_strlcpy(verdict->reason, reason, sizeof(verdict->reason));
-    ledger_set_verdict(coordinator->spec.ledger, verdict);
+    if (!operation->report->local)
+        ledger_set_verdict(coordinator->spec.ledger, verdict);
     ledger_set_frozen_since(coordinator->spec.ledger, 0, 0);
     coordinator->verdict = true;
     g_clear_pointer(&coordinator->verdict_report, report_unref);

@@ -76,6 +76,7 @@ typedef struct {
 typedef struct {
     char operation[40];
     bool local; /* origin */
+    bool rehearsal;
     char *channel;
     int64_t started_unix_ms, started_us; /* wall clock; CLOCK_MONOTONIC */
     ReportResult result;

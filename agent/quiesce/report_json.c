@@ -112,6 +112,8 @@ static json_t *report_json(const Report *report, size_t *budget, bool *truncated
     json_set_text(object, "operation", report->operation);
     json_set_text(object, "origin", report->local ? "local" : "host");
     json_set_text(object, "channel", report->channel ? report->channel : "local");
+    if (report->rehearsal)
+        set_bool(object, "rehearsal", true);
     (void)json_object_set_new(object, "started-unix-ms", json_integer(report->started_unix_ms));
     json_set_text(object, "result", report_result_name(report->result));
     json_set_text(object, "error", report->error);

@@ -153,21 +153,22 @@ static json_t *verbs_json(unsigned verbs)
     return array;
 }
 
-static json_t *plan_participant(const Config *config, const Hook *hook)
+json_t *quiesce_participant_json(const Config *config, const Participant *participant)
 {
     json_t *object = json_object();
-    int64_t timeout =
-        hook->timeout_us > 0 ? hook->timeout_us : config->quiesce.participant_timeout_us;
+    int64_t timeout = participant->timeout_us > 0 ? participant->timeout_us
+                                                  : config->quiesce.participant_timeout_us;
 
-    json_set_text(object, "name", hook->name);
-    json_set_text(object, "kind", hook->kind == HOOK_STOCK ? "stock-hook" : "hook");
-    json_set_text(object, "source", hook->path);
-    set_int(object, "order", hook->order);
-    json_set_text(object, "on-failure", hook->on_failure == ON_FAILURE_ABORT ? "abort" : "degrade");
+    json_set_text(object, "name", participant->name);
+    json_set_text(object, "kind", participant_kind_name(participant->kind));
+    json_set_text(object, "source", participant->source);
+    set_int(object, "order", participant->order);
+    json_set_text(object, "on-failure",
+                  participant->on_failure == ON_FAILURE_ABORT ? "abort" : "degrade");
     json_set_ms(object, "timeout-ms", timeout);
-    (void)json_object_set_new(object, "verbs", verbs_json(hook->verbs));
-    json_set_text(object, "action", hook->refused ? "refused" : "run");
-    json_set_text(object, "reason", hook->refused);
+    (void)json_object_set_new(object, "verbs", verbs_json(participant->verbs));
+    json_set_text(object, "action", participant->refused ? "refused" : "run");
+    json_set_text(object, "reason", participant->refused);
     return object;
 }
 
@@ -221,16 +222,22 @@ typedef struct {
 
 static void plan_participants(Plan *plan, const GPtrArray *hooks)
 {
-    for (unsigned i = 0; i < hooks->len; i++) {
-        const Hook *hook = g_ptr_array_index(hooks, i);
+    const Config *config = plan->coordinator->spec.config;
+    HookOptions options = {plan->coordinator->spec.runtime_dir, config->hooks.report_output};
+    g_autoptr(GPtrArray) participants = coordinator_participants(plan->coordinator);
 
-        plan->running += !hook->refused;
-        plan->refused += hook->refused != NULL;
-        if (hook->refused)
-            add_note(plan->notes, "hook-refused", hook->refused, hook->path);
+    for (unsigned i = 0; i < hooks->len; i++)
+        g_ptr_array_insert(participants, (int)i,
+                           hook_participant_new(g_ptr_array_index(hooks, i), &options));
+    for (unsigned i = 0; i < participants->len; i++) {
+        const Participant *participant = g_ptr_array_index(participants, i);
+
+        plan->running += !participant->refused;
+        plan->refused += participant->refused != NULL;
+        if (participant->refused)
+            add_note(plan->notes, "hook-refused", participant->refused, participant->source);
         plan->truncated |= !json_append_within(
-            plan->participants, plan_participant(plan->coordinator->spec.config, hook),
-            &plan->budget);
+            plan->participants, quiesce_participant_json(config, participant), &plan->budget);
     }
 }
 

@@ -109,6 +109,11 @@ class Testbed:
     def socket(self) -> Path:
         return self.root / "sock"
 
+    @property
+    def address(self) -> str:
+        """Of what the service takes for the system bus; nothing is there unless a test starts it."""
+        return f"unix:path={self.root}/bus"
+
     def directory(self, name: str) -> Path:
         return self.root / "fs" / name
 
@@ -179,9 +184,9 @@ class Testbed:
             "QUIESCED_TEST_MOUNTINFO": str(self.root / "mountinfo"),
             "QUIESCED_TEST_SYSFS": str(self.root / "sys"),
             "QUIESCED_TEST_PROCFS": str(self.root / "proc"),
-            "QUIESCED_TEST_RUN": str(self.root / "run"),
             "QUIESCED_TEST_DMI": str(self.root / "dmi"),
             "QUIESCED_TEST_OWNER": str(os.getuid()),
+            "DBUS_SYSTEM_BUS_ADDRESS": self.address,
             "G_DEBUG": os.environ.get("G_DEBUG", ""),
             "ASAN_OPTIONS": f"detect_leaks=1:log_path={self.root}/sanitizer",
             "TSAN_OPTIONS": f"{os.environ.get('TSAN_OPTIONS', '')}:log_path={self.root}/sanitizer",

@@ -1,0 +1,236 @@
+/*
+ * manager_requests: Freeze and Thaw, from the call to its answer.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "bus/manager_internal.h"
+
+#include "bus/authority.h"
+#include "bus/options.h"
+#include "quiesce/json.h"
+#include "quiesce/plan.h"
+
+#include <string.h>
+
+#define ACTION_FREEZE "org.quiesced.freeze"
+#define ACTION_THAW   "org.quiesced.thaw"
+
+typedef struct {
+    Manager *manager; /* NULL: gone; the answer of authority ends it */
+    GDBusConnection *bus;
+    GDBusMethodInvocation *invocation; /* given away with the answer */
+    GVariant *options;
+    bool freezes;
+    bool asked;  /* the coordinator has it and will answer */
+    bool left;   /* its caller did, before that */
+    guint watch; /* a freeze whose caller leaves is undone */
+} Request;
+
+static void request_free(Request *request)
+{
+    if (request->watch != 0)
+        g_dbus_connection_signal_unsubscribe(request->bus, request->watch);
+    if (request->manager)
+        g_ptr_array_remove_fast(request->manager->requests, request);
+    g_variant_unref(request->options);
+    g_object_unref(request->bus);
+    g_free(request);
+}
+
+static void fail(Request *request, const char *text)
+{
+    manager_return_failed(g_steal_pointer(&request->invocation), text);
+    request_free(request);
+}
+
+/* --- answers -----------------------------------------------------------------------------------
+ */
+
+static void answered(const Answer *answer, gpointer user_data)
+{
+    Request *request = user_data;
+    Coordinator *coordinator = request->manager->spec.coordinator;
+
+    if (answer->kind != ANSWER_OK) {
+        fail(request, answer->kind == ANSWER_FROZEN
+                          ? "quiesce failed: agent: prepare: frozen already; thaw first"
+                          : answer->text);
+        return;
+    }
+    manager_return_json(g_steal_pointer(&request->invocation),
+                        request->freezes ? quiesce_freeze_json(coordinator, answer)
+                                         : quiesce_thaw_json(answer));
+    request_free(request);
+}
+
+/* Nobody is there who would thaw what is being frozen. */
+static void caller_left(Request *request)
+{
+    request->left = true;
+    if (request->asked)
+        coordinator_lose(request->manager->spec.coordinator, ENDED_BY_ROLLBACK,
+                         "who asked for the freeze left the bus");
+}
+
+static void on_owner_changed(GDBusConnection *bus, const char *sender, const char *path,
+                             const char *interface, const char *signal, GVariant *parameters,
+                             gpointer user_data)
+{
+    Request *request = user_data;
+    const char *owner = "?";
+
+    (void)bus;
+    (void)sender;
+    (void)path;
+    (void)interface;
+    (void)signal;
+    if (g_variant_is_of_type(parameters, G_VARIANT_TYPE("(sss)")))
+        g_variant_get_child(parameters, 2, "&s", &owner);
+    if (!*owner)
+        caller_left(request);
+}
+
+void manager_callers_left(Manager *self)
+{
+    g_autoptr(GPtrArray) requests = g_ptr_array_copy(self->requests, NULL, NULL);
+
+    for (unsigned i = 0; i < requests->len; i++) {
+        Request *request = g_ptr_array_index(requests, i);
+
+        if (g_ptr_array_find(self->requests, request, NULL) && request->freezes)
+            caller_left(request);
+    }
+}
+
+/* --- requests ----------------------------------------------------------------------------------
+ */
+
+static int level_of(GVariant *options)
+{
+    const char *level = options_text(options, "level");
+
+    for (int i = LEVEL_CRASH; level && i <= LEVEL_APPLICATION; i++)
+        if (strcmp(level, level_name((Level)i)) == 0)
+            return i;
+    return -1;
+}
+
+static void run_freeze(Request *request)
+{
+    g_auto(GStrv) mountpoints = options_list(request->options, "mountpoints");
+    FreezeRequest freeze = {
+        .mountpoints = mountpoints,
+        .limit_us = (int64_t)options_number(request->options, "frozen-limit-ms", 0) * USEC_PER_MSEC,
+        .budget_us = (int64_t)options_number(request->options, "budget-ms", 0) * USEC_PER_MSEC,
+        .level = level_of(request->options),
+        .rehearsal = g_strcmp0(options_text(request->options, "filesystems"), "none") == 0,
+    };
+
+    coordinator_freeze(request->manager->spec.coordinator, &freeze, answered, request);
+}
+
+static void on_authority(uid_t uid, const GError *denial, gpointer user_data)
+{
+    Request *request = user_data;
+
+    if (denial) {
+        g_dbus_method_invocation_return_gerror(g_steal_pointer(&request->invocation), denial);
+        request_free(request);
+        return;
+    }
+    if (!request->manager || request->left) {
+        fail(request, "the service ends, or its caller left");
+        return;
+    }
+    request->asked = true;
+    if (request->freezes)
+        run_freeze(request);
+    else
+        coordinator_thaw_local(request->manager->spec.coordinator,
+                               options_text(request->options, "operation"), uid, answered, request);
+}
+
+static void ask_authority(Manager *self, GDBusMethodInvocation *invocation, GVariant *options,
+                          bool freezes)
+{
+    Request *request = NULL;
+    AuthoritySpec ask = {
+        .bus = g_dbus_method_invocation_get_connection(invocation),
+        .sender = g_dbus_method_invocation_get_sender(invocation),
+        .action = freezes ? ACTION_FREEZE : ACTION_THAW,
+        .interactive = (g_dbus_message_get_flags(g_dbus_method_invocation_get_message(invocation)) &
+                        G_DBUS_MESSAGE_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION) != 0,
+    };
+
+    if (self->requests->len >= MANAGER_REQUESTS_MAX) {
+        g_dbus_method_invocation_return_error(
+            invocation, G_DBUS_ERROR, G_DBUS_ERROR_LIMITS_EXCEEDED,
+            "%u requests are waiting already; ask again", self->requests->len);
+        return;
+    }
+    request = g_new0(Request, 1);
+    *request = (Request){
+        .manager = self,
+        .bus = g_object_ref(ask.bus),
+        .invocation = invocation,
+        .options = g_variant_ref(options),
+        .freezes = freezes,
+    };
+    g_ptr_array_add(self->requests, request);
+    if (freezes)
+        request->watch = g_dbus_connection_signal_subscribe(
+            ask.bus, "org.freedesktop.DBus", "org.freedesktop.DBus", "NameOwnerChanged",
+            "/org/freedesktop/DBus", ask.sender, G_DBUS_SIGNAL_FLAGS_NONE, on_owner_changed,
+            request, NULL);
+    authority_ask(&ask, self->cancel, on_authority, request);
+}
+
+static void checked(Manager *self, GDBusMethodInvocation *invocation, const OptionSpec *specs,
+                    unsigned n_specs, bool freezes)
+{
+    g_autoptr(GVariant) options =
+        g_variant_get_child_value(g_dbus_method_invocation_get_parameters(invocation), 0);
+    g_autoptr(GError) error = NULL;
+
+    if (options_check(options, specs, n_specs, &error))
+        ask_authority(self, invocation, options, freezes);
+    else
+        g_dbus_method_invocation_return_gerror(invocation, error);
+}
+
+void manager_freeze(Manager *self, GDBusMethodInvocation *invocation)
+{
+    static const char *const FILESYSTEMS[] = {"all", "none", NULL};
+    static const char *const LEVELS[] = {"application", "filesystem", "crash", NULL};
+    unsigned limit_ms =
+        (unsigned)MIN(self->spec.config->quiesce.frozen_limit_max_us / USEC_PER_MSEC, G_MAXUINT);
+    const OptionSpec specs[] = {
+        {"filesystems", "s", 0, 0, FILESYSTEMS},
+        {"mountpoints", "as", 0, PLAN_MOUNTPOINTS_MAX, NULL},
+        {"frozen-limit-ms", "u", 1, limit_ms, NULL},
+        {"budget-ms", "u", 1, G_MAXUINT, NULL},
+        {"level", "s", 0, 0, LEVELS},
+    };
+
+    checked(self, invocation, specs, G_N_ELEMENTS(specs), true);
+}
+
+void manager_thaw(Manager *self, GDBusMethodInvocation *invocation)
+{
+    static const OptionSpec SPECS[] = {{"operation", "s", 0, 0, NULL}};
+
+    checked(self, invocation, SPECS, G_N_ELEMENTS(SPECS), false);
+}
+
+/* Those the coordinator had are not answered by it any more; the others end with authority's. */
+void manager_drop_requests(Manager *self)
+{
+    while (self->requests->len > 0) {
+        Request *request = g_ptr_array_index(self->requests, self->requests->len - 1);
+
+        g_ptr_array_remove_index(self->requests, self->requests->len - 1);
+        request->manager = NULL;
+        if (request->asked)
+            fail(request, "the service ends");
+    }
+}
