@@ -78,6 +78,8 @@ static void coordinator_changed_state(gpointer user_data)
             g_main_loop_quit(agent->loop);
         return;
     }
+    if (coordinator_state(agent->coordinator) == STATE_PREPARING)
+        commands_prepare(agent->commands);
     if (coordinator_ready(agent->coordinator, &reason))
         notify_status(agent->notify, "%s",
                       machine_state_name(coordinator_state(agent->coordinator)));
@@ -206,7 +208,12 @@ static void build_coordinator(Agent *agent, const HostProfile *profile)
         .changed = coordinator_changed_state,
         .user_data = agent,
     };
-    CommandsContext context = {.config = agent->config, .log = agent->log};
+    CommandsContext context = {
+        .config = agent->config,
+        .log = agent->log,
+        .paths = {agent->paths.mountinfo, agent->paths.sysfs, agent->paths.procfs,
+                  agent->paths.run},
+    };
 
     agent->coordinator = coordinator_new(&spec);
     context.coordinator = agent->coordinator;
@@ -281,6 +288,7 @@ static bool agent_start(Agent *agent)
     if (sd_watchdog_enabled(0, &watchdog_us) > 0)
         notify_watchdog(agent->notify, watchdog_us);
     coordinator_changed_state(agent);
+    commands_prepare(agent->commands);
     notify_ready(agent->notify);
     return true;
 }

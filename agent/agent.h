@@ -18,7 +18,7 @@ typedef struct {
     const char *runtime_dir;    /* /run/quiesced */
     const char *keeper_socket;  /* below runtime_dir */
     const char *keeper_program; /* started when the socket is not there; NULL: never */
-    const char *mountinfo, *sysfs, *procfs, *dmi;
+    const char *mountinfo, *sysfs, *procfs, *run, *dmi;
     bool check_mount_id;
     unsigned hook_owner;
 } AgentPaths;

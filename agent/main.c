@@ -200,6 +200,7 @@ static void installed_paths(AgentPaths *paths)
         .mountinfo = PATH_OF("QUIESCED_TEST_MOUNTINFO", "/proc/self/mountinfo"),
         .sysfs = PATH_OF("QUIESCED_TEST_SYSFS", "/sys"),
         .procfs = PATH_OF("QUIESCED_TEST_PROCFS", "/proc"),
+        .run = PATH_OF("QUIESCED_TEST_RUN", "/run"),
         .dmi = PATH_OF("QUIESCED_TEST_DMI", "/sys/class/dmi/id"),
         .check_mount_id = true,
     };

@@ -16,6 +16,7 @@ complain() {
 below() {
     case $1 in
     .) echo "commands bus quiesce sys proto base keeper/message.h" ;;
+    ctl) echo "quiesce sys proto base" ;;
     commands) echo "bus quiesce sys proto base keeper/message.h" ;;
     bus) echo "quiesce sys proto base keeper/message.h" ;;
     quiesce) echo "sys proto base keeper/message.h" ;;

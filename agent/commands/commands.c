@@ -5,12 +5,14 @@
  */
 #include "commands/commands.h"
 
+#include "commands/ask.h"
 #include "commands/families.h"
 
 #include <string.h>
 
 struct Commands {
     CommandsContext context;
+    Asker *asker;
 };
 
 Commands *commands_new(const CommandsContext *context)
@@ -18,11 +20,15 @@ Commands *commands_new(const CommandsContext *context)
     Commands *commands = g_new0(Commands, 1);
 
     commands->context = *context;
+    commands->asker = asker_new(&context->paths);
     return commands;
 }
 
 void commands_free(Commands *commands)
 {
+    if (!commands)
+        return;
+    asker_free(commands->asker);
     g_free(commands);
 }
 
@@ -36,15 +42,31 @@ const CommandsContext *commands_context(const Commands *commands)
     return &commands->context;
 }
 
+void commands_prepare(Commands *commands)
+{
+    static const Question *const AHEAD[] = {&OSINFO_QUESTION, &TIMEZONE_QUESTION};
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(AHEAD); i++)
+        ask_ahead(commands->asker, AHEAD[i]);
+}
+
+void commands_ask(const Question *question, Call *call)
+{
+    Commands *commands = call_commands(call);
+
+    ask(commands->asker, question, call,
+        coordinator_commands_limited(commands->context.coordinator));
+}
+
 const Command *commands_nth(unsigned index)
 {
     const struct {
         const Command *table;
         unsigned count;
     } families[] = {
-        {CORE_COMMANDS, CORE_COMMANDS_COUNT},
-        {FSFREEZE_COMMANDS, FSFREEZE_COMMANDS_COUNT},
-        {QUIESCE_COMMANDS, QUIESCE_COMMANDS_COUNT},
+        {CORE_COMMANDS, CORE_COMMANDS_COUNT},         {FSFREEZE_COMMANDS, FSFREEZE_COMMANDS_COUNT},
+        {QUIESCE_COMMANDS, QUIESCE_COMMANDS_COUNT},   {SYSTEM_COMMANDS, SYSTEM_COMMANDS_COUNT},
+        {HARDWARE_COMMANDS, HARDWARE_COMMANDS_COUNT},
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(families); i++) {

@@ -13,18 +13,30 @@
 #define COMMANDS_STOCK_VERSION "11.1.1"
 
 typedef struct Commands Commands;
+struct Call;
 struct Command;
+struct Question;
+
+/* Where things are; "/proc/self/mountinfo", "/sys", "/proc", "/run" on an installed system. */
+typedef struct {
+    const char *mountinfo, *sysfs, *procfs, *run;
+} AskPaths;
 
 typedef struct {
     Coordinator *coordinator;
     const Config *config; /* borrowed; commands_set_config() replaces it */
     Log *log;
+    AskPaths paths; /* borrowed */
 } CommandsContext;
 
 Commands *commands_new(const CommandsContext *context);
 void commands_free(Commands *commands);
 void commands_set_config(Commands *commands, const Config *config);
 const CommandsContext *commands_context(const Commands *commands);
+/* Learns what must be known once filesystems are frozen: at the start, and before a freeze. */
+void commands_prepare(Commands *commands);
+/* Answers `call` by what `question` gathers (ask.h). */
+void commands_ask(const struct Question *question, struct Call *call);
 
 const struct Command *commands_find(const char *name); /* NULL: unknown */
 const struct Command *commands_nth(unsigned index);    /* NULL: no more */

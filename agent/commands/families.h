@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "commands/call.h"
+#include "commands/ask.h"
 
 extern const Command CORE_COMMANDS[];
 extern const unsigned CORE_COMMANDS_COUNT;
@@ -13,6 +13,14 @@ extern const Command FSFREEZE_COMMANDS[];
 extern const unsigned FSFREEZE_COMMANDS_COUNT;
 extern const Command QUIESCE_COMMANDS[];
 extern const unsigned QUIESCE_COMMANDS_COUNT;
+extern const Command SYSTEM_COMMANDS[];
+extern const unsigned SYSTEM_COMMANDS_COUNT;
+extern const Command HARDWARE_COMMANDS[];
+extern const unsigned HARDWARE_COMMANDS_COUNT;
+
+/* Asked ahead, as they must be known while filesystems are frozen. */
+extern const Question OSINFO_QUESTION;
+extern const Question TIMEZONE_QUESTION;
 
 /* fsfreeze.c, for quiesce.c too: a refused or failed freeze or thaw. */
 void fsfreeze_answer_failed(Call *call, const Answer *answer);

@@ -11,26 +11,77 @@
 #include <unistd.h>
 
 #define NUMBER_SIZE 32u
+#define WHOLE_FIRST ((size_t)4096)
 
-bool procfile_read(const char *path, char *text, size_t size)
+/* Reads on until `size` - 1 bytes or the end. False: errno says why. */
+static bool read_all(int fd, char *text, size_t size, size_t *ret_length)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int failed = 0;
     size_t length = 0;
     ssize_t count = 0;
 
-    if (fd < 0)
-        return false;
     do {
         count = read(fd, text + length, size - 1 - length);
         if (count > 0)
             length += (size_t)count;
     } while ((count > 0 && length < size - 1) || (count < 0 && errno == EINTR));
+    text[length] = '\0';
+    *ret_length = length;
+    return count >= 0;
+}
+
+bool procfile_read_at(int directory, const char *name, char *text, size_t size)
+{
+    int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
+    size_t length = 0;
+    bool good = false;
+    int failed = 0;
+
+    if (fd < 0)
+        return false;
+    good = read_all(fd, text, size, &length);
     failed = errno;
     (void)close(fd);
-    text[length] = '\0';
     errno = failed;
-    return count >= 0;
+    return good;
+}
+
+bool procfile_read(const char *path, char *text, size_t size)
+{
+    return procfile_read_at(AT_FDCWD, path, text, size);
+}
+
+char *procfile_whole(const char *path, size_t max, GError **error)
+{
+    g_autofree char *text = NULL;
+    size_t length = 0, size = MIN(WHOLE_FIRST, max + 2);
+    /* Not waiting for whoever writes to a pipe. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    bool good = fd >= 0, full = true;
+
+    while (good && full) {
+        size_t count = 0;
+
+        text = g_realloc(text, size);
+        good = read_all(fd, text + length, size - length, &count);
+        length += count;
+        full = length == size - 1 && size < max + 2;
+        if (full)
+            size = MIN(size * 2, max + 2);
+    }
+    if (!good) {
+        agent_error_errno(error, AGENT_ERROR_UNAVAILABLE, errno, "%s(\"%s\")",
+                          fd < 0 ? "open" : "read", path);
+        if (fd >= 0)
+            (void)close(fd);
+        return NULL;
+    }
+    (void)close(fd);
+    if (length > max) {
+        char *end = memrchr(text, '\n', max);
+
+        text[end ? (size_t)(end - text) + 1 : 0] = '\0';
+    }
+    return g_steal_pointer(&text);
 }
 
 bool procfile_text(const char *root, const char *name, char *text, size_t size, GError **error)

@@ -15,6 +15,11 @@
 
 /* At most `size` - 1 bytes of `path`, terminated; false: errno says why. */
 bool procfile_read(const char *path, char *text, size_t size);
+/* The same of `name` below `directory`, an fd. */
+bool procfile_read_at(int directory, const char *name, char *text, size_t size);
+/* All of `path`, new; of more than `max` bytes the whole lines that fit. What cannot be opened has
+ * the stock agent's error text. */
+char *procfile_whole(const char *path, size_t max, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* The same of `root`/`name`, with an error that names the file. */
 bool procfile_text(const char *root, const char *name, char *text, size_t size, GError **error);
 /* A file that holds one number from 0 to INT32_MAX, as sysctls do. */

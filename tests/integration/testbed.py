@@ -184,6 +184,7 @@ class Testbed:
             "QUIESCED_TEST_MOUNTINFO": str(self.root / "mountinfo"),
             "QUIESCED_TEST_SYSFS": str(self.root / "sys"),
             "QUIESCED_TEST_PROCFS": str(self.root / "proc"),
+            "QUIESCED_TEST_RUN": str(self.root / "run"),
             "QUIESCED_TEST_DMI": str(self.root / "dmi"),
             "QUIESCED_TEST_OWNER": str(os.getuid()),
             "DBUS_SYSTEM_BUS_ADDRESS": self.address,

@@ -11,7 +11,7 @@
 
 #define RIG_OWN 1u /* the inode of the agent's own namespace */
 
-static void rig_put(const char *procfs, const char *name, const char *text)
+static inline void rig_put(const char *procfs, const char *name, const char *text)
 {
     g_autofree char *path = g_build_filename(procfs, name, NULL);
     g_autofree char *folder = g_path_get_dirname(path);
@@ -20,7 +20,7 @@ static void rig_put(const char *procfs, const char *name, const char *text)
     g_assert_true(g_file_set_contents(path, text, -1, NULL));
 }
 
-static void rig_link(const char *procfs, const char *name, const char *target)
+static inline void rig_link(const char *procfs, const char *name, const char *target)
 {
     g_autofree char *path = g_build_filename(procfs, name, NULL);
     g_autofree char *folder = g_path_get_dirname(path);
@@ -31,8 +31,8 @@ static void rig_link(const char *procfs, const char *name, const char *target)
 }
 
 /* A process, with "/" or "/jail" as its root. `table` NULL: it has no mount table any more. */
-static void rig_process(const char *procfs, const char *pid, unsigned inode, const char *root,
-                        const char *table)
+static inline void rig_process(const char *procfs, const char *pid, unsigned inode,
+                               const char *root, const char *table)
 {
     g_autofree char *ns = g_strdup_printf("%s/ns/mnt", pid);
     g_autofree char *top = g_strdup_printf("%s/root", pid);
@@ -45,7 +45,7 @@ static void rig_process(const char *procfs, const char *pid, unsigned inode, con
         rig_put(procfs, mountinfo, table);
 }
 
-static char *rig_new(const char *own_table)
+static inline char *rig_new(const char *own_table)
 {
     char *procfs = g_dir_make_tmp("procfs-XXXXXX", NULL);
 
@@ -53,7 +53,7 @@ static char *rig_new(const char *own_table)
     return procfs;
 }
 
-static void rig_remove(const char *path)
+static inline void rig_remove(const char *path)
 {
     g_autoptr(GDir) dir =
         g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);

@@ -1,0 +1,92 @@
+/*
+ * hardware: guest-get-vcpus, -get-memory-blocks, -get-memory-block-info.
+ *
+ * From sysfs, in a thread (ask.h): the kernel makes readers wait while hardware comes or goes.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "commands/families.h"
+
+#include "quiesce/json.h"
+#include "sys/memory_blocks.h"
+#include "sys/processors.h"
+
+static json_t *gather_vcpus(const AskPaths *paths, GPtrArray *names, GError **error)
+{
+    g_autoptr(GArray) processors = processors_list(paths->sysfs, error);
+    json_t *list = processors ? json_array() : NULL;
+    size_t budget = ASK_REPLY_MAX;
+
+    (void)names;
+    for (unsigned i = 0; processors && i < processors->len; i++) {
+        const Processor *processor = &g_array_index(processors, Processor, i);
+
+        if (!json_append_within(list,
+                                json_pack("{s:I, s:b, s:b}", "logical-id",
+                                          (json_int_t)processor->id, "online", processor->online,
+                                          "can-offline", processor->can_offline),
+                                &budget))
+            break;
+    }
+    return list;
+}
+
+static const Question VCPUS_QUESTION = {.name = "vcpus", .gather = gather_vcpus, .remember = true};
+
+static void run_vcpus(Call *call)
+{
+    commands_ask(&VCPUS_QUESTION, call);
+}
+
+static json_t *gather_blocks(const AskPaths *paths, GPtrArray *names, GError **error)
+{
+    g_autoptr(GArray) blocks = memory_blocks_list(paths->sysfs, error);
+    json_t *list = blocks ? json_array() : NULL;
+    size_t budget = ASK_REPLY_MAX;
+
+    (void)names;
+    for (unsigned i = 0; blocks && i < blocks->len; i++) {
+        const MemoryBlock *block = &g_array_index(blocks, MemoryBlock, i);
+
+        if (!json_append_within(list,
+                                json_pack("{s:I, s:b, s:b}", "phys-index", (json_int_t)block->index,
+                                          "online", block->online, "can-offline",
+                                          block->can_offline),
+                                &budget))
+            break;
+    }
+    return list;
+}
+
+static const Question BLOCKS_QUESTION = {
+    .name = "memory-blocks", .gather = gather_blocks, .remember = true};
+
+static void run_blocks(Call *call)
+{
+    commands_ask(&BLOCKS_QUESTION, call);
+}
+
+static json_t *gather_block_info(const AskPaths *paths, GPtrArray *names, GError **error)
+{
+    uint64_t size = 0;
+
+    (void)names;
+    if (!memory_blocks_size(paths->sysfs, &size, error))
+        return NULL;
+    return json_pack("{s:I}", "size", (json_int_t)size);
+}
+
+static const Question BLOCK_INFO_QUESTION = {
+    .name = "memory-block", .gather = gather_block_info, .remember = true};
+
+static void run_block_info(Call *call)
+{
+    commands_ask(&BLOCK_INFO_QUESTION, call);
+}
+
+const Command HARDWARE_COMMANDS[] = {
+    {.name = "guest-get-vcpus", .while_frozen = true, .run = run_vcpus},
+    {.name = "guest-get-memory-blocks", .while_frozen = true, .run = run_blocks},
+    {.name = "guest-get-memory-block-info", .while_frozen = true, .run = run_block_info},
+};
+const unsigned HARDWARE_COMMANDS_COUNT = G_N_ELEMENTS(HARDWARE_COMMANDS);

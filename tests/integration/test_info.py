@@ -1,0 +1,158 @@
+"""The commands that ask: reply shapes of the stock agent, what is answered while frozen, limits."""
+
+import os
+import time
+import unittest
+
+import tap
+from testbed import AgentError, Testbed
+
+ASKING = {
+    "guest-get-time": int,
+    "guest-get-host-name": dict,
+    "guest-get-osinfo": dict,
+    "guest-get-timezone": dict,
+    "guest-get-users": list,
+    "guest-get-load": dict,
+    "guest-get-vcpus": list,
+    "guest-get-memory-blocks": list,
+    "guest-get-memory-block-info": dict,
+}
+
+
+class Info(unittest.TestCase):
+    """One agent, whose /sys, /proc and /run a case fills."""
+
+    def setUp(self) -> None:
+        self.bed = Testbed()
+        self.addCleanup(self.bed.__exit__)
+        self.put("proc/loadavg", "0.50 1.25 2.00 1/200 4711\n")
+        self.put("sys/devices/system/cpu/cpu0/x", "")
+        self.put("sys/devices/system/cpu/cpu1/online", "0\n")
+        self.put("sys/devices/system/memory/block_size_bytes", "8000000\n")
+        self.put("sys/devices/system/memory/memory3/state", "online\n")
+        self.put("sys/devices/system/memory/memory3/removable", "1\n")
+
+    def put(self, name: str, text: str) -> None:
+        path = self.bed.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def start(self) -> None:
+        self.bed.start()
+        self.host = self.bed.host()
+        self.addCleanup(self.host.close)
+
+    def refused(self, command: str) -> str:
+        with self.assertRaises(AgentError) as caught:
+            self.host.call(command)
+        return caught.exception.desc
+
+    def test_shapes(self) -> None:
+        self.start()
+        before = time.time_ns()
+        self.assertLessEqual(before // 1000, self.host.call("guest-get-time") // 1000)
+        self.assertEqual(self.host.call("guest-get-host-name"), {"host-name": os.uname().nodename})
+        info = self.host.call("guest-get-osinfo")
+        kernel = os.uname()
+        self.assertEqual((info["kernel-release"], info["kernel-version"], info["machine"]),
+                         (kernel.release, kernel.version, kernel.machine))
+        self.assertEqual(set(self.host.call("guest-get-timezone")), {"zone", "offset"})
+        self.assertEqual(self.host.call("guest-get-users"), [])
+        self.assertEqual(self.host.call("guest-get-load"),
+                         {"load1m": 0.5, "load5m": 1.25, "load15m": 2.0})
+        self.assertEqual(self.host.call("guest-get-vcpus"),
+                         [{"logical-id": 0, "online": True, "can-offline": False},
+                          {"logical-id": 1, "online": False, "can-offline": True}])
+        self.assertEqual(self.host.call("guest-get-memory-blocks"),
+                         [{"phys-index": 3, "online": True, "can-offline": True}])
+        self.assertEqual(self.host.call("guest-get-memory-block-info"), {"size": 128 << 20})
+
+    def test_what_cannot_be_read_is_one_error(self) -> None:
+        self.put("proc/loadavg", "none\n")
+        self.put("sys/devices/system/cpu/cpu1/online", "")
+        (self.bed.root / "sys/devices/system/memory/block_size_bytes").unlink()
+        self.start()
+        self.assertIn("failed to query load average", self.refused("guest-get-load"))
+        self.assertIn("unexpected EOF", self.refused("guest-get-vcpus"))
+        self.assertIn("block_size_bytes", self.refused("guest-get-memory-block-info"))
+        self.assertEqual(self.host.call("guest-ping"), {})
+
+    def test_users_from_sessions(self) -> None:
+        self.put("run/systemd/sessions/1",
+                 "USER=anna\nSTATE=active\nCLASS=user\nREALTIME=1700000000500000\n")
+        self.start()
+        self.assertEqual(self.host.call("guest-get-users"),
+                         [{"user": "anna", "login-time": 1700000000.5}])
+
+    def test_all_are_answered_while_frozen(self) -> None:
+        self.start()
+        thawed = {name: self.host.call(name) for name in ASKING}
+        self.assertEqual(self.host.call("guest-fsfreeze-freeze"), 2)
+        for name, kind in ASKING.items():
+            with self.subTest(name):
+                began = time.monotonic()
+                reply = self.host.call(name)
+                took = time.monotonic() - began
+                self.assertIsInstance(reply, kind)
+                if name not in ("guest-get-time", "guest-get-load"):
+                    self.assertEqual(reply, thawed[name])
+                self.assertLess(took, 0.5)
+        self.assertEqual(self.host.call("guest-fsfreeze-thaw"), 2)
+
+    def test_frozen_without_having_been_asked_before(self) -> None:
+        """A host that freezes first: what was learnt ahead is there."""
+        self.start()
+        self.host.call("guest-fsfreeze-freeze")
+        self.assertIn("kernel-release", self.host.call("guest-get-osinfo"))
+        self.assertIn("zone", self.host.call("guest-get-timezone"))
+        self.host.call("guest-fsfreeze-thaw")
+
+    def test_listed_and_without_arguments(self) -> None:
+        self.start()
+        info = self.host.call("guest-info")
+        listed = {entry["name"]: entry for entry in info["supported_commands"]}
+        for name in ASKING:
+            with self.subTest(name):
+                self.assertEqual(listed[name],
+                                 {"name": name, "enabled": True, "success-response": True})
+                with self.assertRaises(AgentError) as caught:
+                    self.host.call(name, foo=1)
+                self.assertEqual(caught.exception.desc, "Parameter 'foo' is unexpected")
+
+
+class OsRelease(unittest.TestCase):
+    """os-release where QGA_OS_RELEASE points."""
+
+    def info(self, data: bytes) -> dict:
+        bed = Testbed()
+        self.addCleanup(bed.__exit__)
+        path = bed.root / "os-release"
+        path.write_bytes(data)
+        environment = bed.environment()
+        bed.environment = lambda: environment | {"QGA_OS_RELEASE": str(path)}
+        bed.start()
+        host = bed.host()
+        self.addCleanup(host.close)
+        info = host.call("guest-get-osinfo")
+        return {key: value for key, value in info.items() if not key.startswith("kernel")}
+
+    def test_quoting(self) -> None:
+        self.assertEqual(
+            self.info(b'ID=qemu-ga-test\nNAME=QEMU-GA\nPRETTY_NAME="An agent under test"\n'
+                      b"VERSION='Test 1'\nVERSION_ID=1\nVARIANT=\"A \\\"\\'\\$\\`\\\\ b\"\n"
+                      b"VARIANT_ID=unit-test # comment\n"),
+            {"id": "qemu-ga-test", "name": "QEMU-GA", "pretty-name": "An agent under test",
+             "version": "Test 1", "version-id": "1", "variant": "A \"'$`\\ b",
+             "variant-id": "unit-test", "machine": os.uname().machine})
+
+    def test_garbage(self) -> None:
+        self.assertEqual(
+            self.info(bytes(range(1, 256)) * 40 + b"\nID=still\xff\xfethere\n" + b"A=" * 100),
+            {"id": "still\ufffd\ufffdthere", "machine": os.uname().machine})
+        self.assertEqual(self.info(b"ID=early\n" + b"x" * (1 << 20) + b"\nNAME=late\n"),
+                         {"id": "early", "machine": os.uname().machine})
+
+
+if __name__ == "__main__":
+    tap.main()
