@@ -24,7 +24,8 @@
 #define PATH_OF(variable, installed) (installed)
 #endif
 
-#define STOCK_CONFIG "/etc/qemu/qemu-ga.conf"
+#define STOCK_CONFIG   "/etc/qemu/qemu-ga.conf"
+#define MMAP_THRESHOLD (256 << 10) /* larger blocks go back to the system when they are freed */
 
 typedef struct {
     AgentPaths paths;
@@ -306,6 +307,8 @@ int main(int argc, char **argv)
 
     /* Few threads, each for a moment: one arena keeps what they touch shared. */
     (void)mallopt(M_ARENA_MAX, 1);
+    /* Fixed, or the first large reply that is freed raises it, and the next ones stay for good. */
+    (void)mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
     installed_paths(&line.paths);
     if (stock_options_wanted(argv[0]))
         return main_stock(&line, argc, argv);

@@ -6,6 +6,7 @@
 #include "commands/commands.h"
 
 #include "commands/ask.h"
+#include "commands/exec_table.h"
 #include "commands/families.h"
 
 #include <string.h>
@@ -13,6 +14,7 @@
 struct Commands {
     CommandsContext context;
     Asker *asker;
+    ExecTable *execs;
 };
 
 Commands *commands_new(const CommandsContext *context)
@@ -21,6 +23,7 @@ Commands *commands_new(const CommandsContext *context)
 
     commands->context = *context;
     commands->asker = asker_new(&context->paths);
+    commands->execs = exec_table_new();
     return commands;
 }
 
@@ -29,6 +32,7 @@ void commands_free(Commands *commands)
     if (!commands)
         return;
     asker_free(commands->asker);
+    exec_table_free(commands->execs);
     g_free(commands);
 }
 
@@ -58,6 +62,11 @@ void commands_ask(const Question *question, Call *call)
         coordinator_commands_limited(commands->context.coordinator));
 }
 
+ExecTable *commands_execs(const Commands *commands)
+{
+    return commands->execs;
+}
+
 const Command *commands_nth(unsigned index)
 {
     const struct {
@@ -66,7 +75,7 @@ const Command *commands_nth(unsigned index)
     } families[] = {
         {CORE_COMMANDS, CORE_COMMANDS_COUNT},         {FSFREEZE_COMMANDS, FSFREEZE_COMMANDS_COUNT},
         {QUIESCE_COMMANDS, QUIESCE_COMMANDS_COUNT},   {SYSTEM_COMMANDS, SYSTEM_COMMANDS_COUNT},
-        {HARDWARE_COMMANDS, HARDWARE_COMMANDS_COUNT},
+        {HARDWARE_COMMANDS, HARDWARE_COMMANDS_COUNT}, {EXEC_COMMANDS, EXEC_COMMANDS_COUNT},
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(families); i++) {

@@ -37,6 +37,7 @@ const CommandsContext *commands_context(const Commands *commands);
 void commands_prepare(Commands *commands);
 /* Answers `call` by what `question` gathers (ask.h). */
 void commands_ask(const struct Question *question, struct Call *call);
+struct ExecTable *commands_execs(const Commands *commands); /* for the family that owns it */
 
 const struct Command *commands_find(const char *name); /* NULL: unknown */
 const struct Command *commands_nth(unsigned index);    /* NULL: no more */

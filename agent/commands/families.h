@@ -21,6 +21,8 @@ extern const unsigned HARDWARE_COMMANDS_COUNT;
 /* Asked ahead, as they must be known while filesystems are frozen. */
 extern const Question OSINFO_QUESTION;
 extern const Question TIMEZONE_QUESTION;
+extern const Command EXEC_COMMANDS[];
+extern const unsigned EXEC_COMMANDS_COUNT;
 
 /* fsfreeze.c, for quiesce.c too: a refused or failed freeze or thaw. */
 void fsfreeze_answer_failed(Call *call, const Answer *answer);
