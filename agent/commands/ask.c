@@ -139,14 +139,17 @@ static void answer_all(Inquiry *inquiry, json_t *value, const char *problem)
     }
 }
 
+static bool is_worth_memory(const Question *question, const json_t *value)
+{
+    return question->disk || (question->remember && json_array_size(value) <= ASK_REMEMBER_MAX);
+}
+
 /* Steals `value`. */
 static void answered(Inquiry *inquiry, json_t *value)
 {
     g_clear_pointer(&inquiry->job, job_unref);
-    if (inquiry->question->remember || inquiry->question->disk) {
-        json_decref(inquiry->memory);
-        inquiry->memory = json_incref(value);
-    }
+    json_decref(inquiry->memory);
+    inquiry->memory = is_worth_memory(inquiry->question, value) ? json_incref(value) : NULL;
     answer_all(inquiry, value, "");
     json_decref(value);
 }

@@ -20,6 +20,8 @@
 /* A list stops here. Stock replies have no way to say so; libvirt takes 10 MiB, and people read
  * none of it. Some 10 000 interfaces fit. */
 #define ASK_REPLY_MAX ((size_t)4 << 20)
+/* Elements: a router's 100 000 routes would take 100 MiB for good. */
+#define ASK_REMEMBER_MAX 1024u
 
 struct Question {
     const char *name; /* of the thread: 15 characters */

@@ -17,6 +17,10 @@ extern const Command SYSTEM_COMMANDS[];
 extern const unsigned SYSTEM_COMMANDS_COUNT;
 extern const Command HARDWARE_COMMANDS[];
 extern const unsigned HARDWARE_COMMANDS_COUNT;
+extern const Command NETWORK_COMMANDS[];
+extern const unsigned NETWORK_COMMANDS_COUNT;
+extern const Command STATISTICS_COMMANDS[];
+extern const unsigned STATISTICS_COMMANDS_COUNT;
 
 /* Asked ahead, as they must be known while filesystems are frozen. */
 extern const Question OSINFO_QUESTION;

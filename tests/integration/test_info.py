@@ -17,7 +17,17 @@ ASKING = {
     "guest-get-vcpus": list,
     "guest-get-memory-blocks": list,
     "guest-get-memory-block-info": dict,
+    "guest-network-get-interfaces": list,
+    "guest-network-get-route": list,
+    "guest-get-diskstats": list,
+    "guest-get-cpustats": list,
 }
+CHANGING = ("guest-get-time", "guest-get-load", "guest-network-get-interfaces")
+
+ROUTES = ("Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
+          "eth0\t00000000\t010200C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n")
+ROUTES6 = ("20010db8000000000000000000000000 20 00000000000000000000000000000000 00 "
+           "fe800000000000000000000000000001 00000400 00000001 00000002 80200003     eth0\n")
 
 
 class Info(unittest.TestCase):
@@ -27,6 +37,12 @@ class Info(unittest.TestCase):
         self.bed = Testbed()
         self.addCleanup(self.bed.__exit__)
         self.put("proc/loadavg", "0.50 1.25 2.00 1/200 4711\n")
+        self.put("proc/net/dev", "lo: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n")
+        self.put("proc/net/route", ROUTES)
+        self.put("proc/net/ipv6_route", ROUTES6)
+        self.put("proc/diskstats", "254 0 vda 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17\n"
+                 "8 0 sda 1 2 3 4 5 6 7 8 9 10 11\n8 1 sda1 1 2 3 4\n")
+        self.put("proc/stat", "cpu 9 9 9 9\ncpu1 1 2 3 4 5 6 7\n")
         self.put("sys/devices/system/cpu/cpu0/x", "")
         self.put("sys/devices/system/cpu/cpu1/online", "0\n")
         self.put("sys/devices/system/memory/block_size_bytes", "8000000\n")
@@ -68,6 +84,61 @@ class Info(unittest.TestCase):
                          [{"phys-index": 3, "online": True, "can-offline": True}])
         self.assertEqual(self.host.call("guest-get-memory-block-info"), {"size": 128 << 20})
 
+    def test_shapes_of_the_network(self) -> None:
+        self.start()
+        loopback = next(entry for entry in self.host.call("guest-network-get-interfaces")
+                        if entry["name"] == "lo")
+        self.assertEqual(loopback["hardware-address"], "00:00:00:00:00:00")
+        self.assertEqual(loopback["statistics"],
+                         {"rx-bytes": 1, "rx-packets": 2, "rx-errs": 3, "rx-dropped": 4,
+                          "tx-bytes": 9, "tx-packets": 10, "tx-errs": 11, "tx-dropped": 12})
+        for address in loopback.get("ip-addresses", []):
+            self.assertEqual(set(address), {"ip-address", "ip-address-type", "prefix"})
+        self.assertEqual(self.host.call("guest-network-get-route"), [
+            {"iface": "eth0", "destination": "0.0.0.0", "gateway": "192.0.2.1", "mask": "0.0.0.0",
+             "metric": 100, "flags": 3, "refcnt": 0, "use": 0, "mtu": 0, "window": 0, "irtt": 0,
+             "version": 4},
+            {"iface": "eth0", "destination": "2001:db8::", "nexthop": "fe80::1", "source": "::",
+             "desprefixlen": "32", "srcprefixlen": "0", "metric": 1024, "flags": 0x80200003,
+             "refcnt": 1, "use": 2, "version": 6}])
+
+    def test_shapes_of_statistics(self) -> None:
+        self.start()
+        disks = self.host.call("guest-get-diskstats")
+        self.assertEqual([(disk["name"], disk["major"], disk["minor"], len(disk["stats"]))
+                          for disk in disks],
+                         [("vda", 254, 0, 17), ("sda", 8, 0, 11), ("sda1", 8, 1, 4)])
+        self.assertEqual(disks[0]["stats"]["flush-ticks"], 17)
+        self.assertEqual(disks[2]["stats"],
+                         {"read-ios": 1, "read-sectors": 2, "write-ios": 3, "write-sectors": 4})
+        tick = 1000 // os.sysconf("SC_CLK_TCK")
+        self.assertEqual(self.host.call("guest-get-cpustats"),
+                         [{"type": "linux", "cpu": 1, "user": tick, "nice": 2 * tick,
+                           "system": 3 * tick, "idle": 4 * tick, "iowait": 5 * tick,
+                           "irq": 6 * tick, "softirq": 7 * tick}])
+
+    def test_long_lists_end_and_hold_up_nobody(self) -> None:
+        """Routes of a border router, and more than any host would read."""
+        self.put("proc/net/ipv6_route", ROUTES6 * 100_000)
+        self.put("proc/diskstats", "".join(
+            f"8 {n} sd{n} 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17\n" for n in range(10_000)))
+        self.start()
+        other = self.bed.host()
+        self.addCleanup(other.close)
+        self.host.request("guest-network-get-route")
+        times = []
+        for _ in range(20):
+            began = time.monotonic()
+            other.call("guest-ping")
+            times.append(time.monotonic() - began)
+        routes = self.host.line()
+        self.assertGreater(routes.count(b"2001:db8::"), 10_000)
+        self.assertLess(len(routes), 5 << 20)
+        self.assertGreater(len(self.host.call("guest-get-diskstats")), 9_000)
+        times.sort()
+        print(f"# longest ping beside 100 000 routes: {times[-1] * 1000:.0f} ms")
+        self.assertEqual(self.host.call("guest-ping"), {})
+
     def test_what_cannot_be_read_is_one_error(self) -> None:
         self.put("proc/loadavg", "none\n")
         self.put("sys/devices/system/cpu/cpu1/online", "")
@@ -95,7 +166,7 @@ class Info(unittest.TestCase):
                 reply = self.host.call(name)
                 took = time.monotonic() - began
                 self.assertIsInstance(reply, kind)
-                if name not in ("guest-get-time", "guest-get-load"):
+                if name not in CHANGING:
                     self.assertEqual(reply, thawed[name])
                 self.assertLess(took, 0.5)
         self.assertEqual(self.host.call("guest-fsfreeze-thaw"), 2)

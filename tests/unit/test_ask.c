@@ -233,6 +233,39 @@ static void a_list_is_complete_but_for_what_hangs(void)
     assert_clean(state);
 }
 
+static json_t *gather_many(const AskPaths *paths, GPtrArray *names, GError **error)
+{
+    json_t *list = json_array();
+
+    (void)paths;
+    (void)names;
+    (void)error;
+    for (unsigned i = 0; i < (gate_read(&gathered) ? ASK_REMEMBER_MAX + 1 : 1); i++)
+        (void)json_array_append_new(list, json_integer(i));
+    gate_pass();
+    gate_count(&gathered);
+    return list;
+}
+
+static void a_very_long_list_is_not_kept(void)
+{
+    static const Question MANY = {.name = "many", .gather = gather_many, .remember = true};
+    Before state = before();
+    Asker *asker = rig_asker();
+    Reply reply;
+
+    gate_set(true);
+    ask_it(asker, &MANY, false, &reply);
+    assert_reply(&reply, "[0]");
+    ask_it(asker, &MANY, false, &reply);
+    assert_reply(&reply, " 1024]");
+    gate_set(false);
+    ask_it(asker, &MANY, false, &reply);
+    assert_reply(&reply, "has not answered");
+    asker_free(asker);
+    assert_clean(state);
+}
+
 static void the_end_answers_who_waits(void)
 {
     Before state = before();
@@ -257,6 +290,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ask/frozen", frozen_means_from_memory);
     g_test_add_func("/ask/failure", a_failure_is_told_and_not_kept);
     g_test_add_func("/ask/list", a_list_is_complete_but_for_what_hangs);
+    g_test_add_func("/ask/many", a_very_long_list_is_not_kept);
     g_test_add_func("/ask/end", the_end_answers_who_waits);
     return g_test_run();
 }
