@@ -26,7 +26,7 @@ void manager_return_json(GDBusMethodInvocation *invocation, json_t *value)
 
 void manager_return_failed(GDBusMethodInvocation *invocation, const char *text)
 {
-    g_dbus_method_invocation_return_dbus_error(invocation, MANAGER_ERROR_FAILED, text);
+    g_dbus_method_invocation_return_dbus_error(invocation, OPTIONS_ERROR_FAILED, text);
 }
 
 /* --- looking -----------------------------------------------------------------------------------
@@ -54,7 +54,7 @@ static void history(Manager *self, GDBusMethodInvocation *invocation)
     const char *operation = NULL;
 
     if (!options_check(options, OPTIONS, G_N_ELEMENTS(OPTIONS), &error)) {
-        g_dbus_method_invocation_return_gerror(invocation, error);
+        options_refuse(invocation, error);
         return;
     }
     operation = options_text(options, "operation");
@@ -96,7 +96,7 @@ static void plan(Manager *self, GDBusMethodInvocation *invocation)
     Planning *planning = NULL;
 
     if (!options_check(options, OPTIONS, G_N_ELEMENTS(OPTIONS), &error)) {
-        g_dbus_method_invocation_return_gerror(invocation, error);
+        options_refuse(invocation, error);
         return;
     }
     if (self->plans >= MANAGER_PLANS_MAX) {

@@ -9,8 +9,6 @@
 
 #include <jansson.h>
 
-#define MANAGER_ERROR_FAILED "org.quiesced.Error.Failed"
-
 struct Manager {
     ManagerSpec spec;
     GDBusConnection *bus; /* NULL: none */

@@ -134,7 +134,7 @@ static void on_authority(uid_t uid, const GError *denial, gpointer user_data)
     Request *request = user_data;
 
     if (denial) {
-        g_dbus_method_invocation_return_gerror(g_steal_pointer(&request->invocation), denial);
+        options_refuse(g_steal_pointer(&request->invocation), denial);
         request_free(request);
         return;
     }
@@ -195,7 +195,7 @@ static void checked(Manager *self, GDBusMethodInvocation *invocation, const Opti
     if (options_check(options, specs, n_specs, &error))
         ask_authority(self, invocation, options, freezes);
     else
-        g_dbus_method_invocation_return_gerror(invocation, error);
+        options_refuse(invocation, error);
 }
 
 void manager_freeze(Manager *self, GDBusMethodInvocation *invocation)

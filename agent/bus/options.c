@@ -128,3 +128,12 @@ char **options_list(GVariant *options, const char *name)
     (void)g_variant_lookup(options, name, "^as", &list);
     return list;
 }
+
+void options_refuse(GDBusMethodInvocation *invocation, const GError *error)
+{
+    if (error->domain == G_DBUS_ERROR && error->code != G_DBUS_ERROR_FAILED)
+        g_dbus_method_invocation_return_gerror(invocation, error);
+    else
+        g_dbus_method_invocation_return_dbus_error(invocation, OPTIONS_ERROR_FAILED,
+                                                   error->message);
+}

@@ -29,3 +29,7 @@ unsigned options_number(GVariant *options, const char *name, unsigned otherwise)
 const char *options_text(GVariant *options,
                          const char *name);               /* NULL: absent; as `options` lives */
 char **options_list(GVariant *options, const char *name); /* NULL: absent */
+
+/* Answers with it; what has no error name of D-Bus's own gets OPTIONS_ERROR_FAILED. */
+#define OPTIONS_ERROR_FAILED "org.quiesced.Error.Failed"
+void options_refuse(GDBusMethodInvocation *invocation, const GError *error);

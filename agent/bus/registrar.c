@@ -213,7 +213,7 @@ static void on_authority(uid_t uid, const GError *denial, gpointer user_data)
     else if (admit(self, candidate->registration, candidate->invocation, &error))
         return;
     registration_end(candidate->registration);
-    g_dbus_method_invocation_return_gerror(candidate->invocation, error);
+    options_refuse(candidate->invocation, error);
 }
 
 static Registration *registration_of_call(Registrar *self, GDBusMethodInvocation *invocation,
@@ -267,7 +267,7 @@ void registrar_register(Registrar *self, GDBusMethodInvocation *invocation)
     };
 
     if (!registration) {
-        g_dbus_method_invocation_return_gerror(invocation, error);
+        options_refuse(invocation, error);
         return;
     }
     candidate = g_new0(Candidate, 1);

@@ -5,7 +5,7 @@ goes over to the distribution's Python, and says SKIP where that has none either
 """
 
 import os
-import signal
+import pwd
 import subprocess
 import sys
 import threading
@@ -50,8 +50,7 @@ class BusError(Exception):
 
     def __init__(self, error: GLib.Error) -> None:
         self.name = Gio.DBusError.get_remote_error(error) or ""
-        Gio.DBusError.strip_remote_error(error)
-        self.text = error.message
+        self.text = error.message.removeprefix(f"GDBus.Error:{self.name}: ")
         super().__init__(f"{self.name}: {self.text}")
 
 
@@ -162,10 +161,22 @@ class BusBed(Testbed):
         super().__init__(*arguments, **options)
         self.order: list[str] = []
         self.daemon: subprocess.Popen | None = None
+        self.write_bus_config()
+
+    def write_bus_config(self) -> None:
+        """What the system bus allows by default, and our own policy, for the user of the test."""
+        user = pwd.getpwuid(os.getuid()).pw_name
+        policy = (SOURCE / "dbus/org.quiesced.conf").read_text()
+        (self.root / "policy.conf").write_text(policy.replace('"root"', f'"{user}"'))
         (self.root / "bus.conf").write_text(
-            f"<busconfig><listen>{self.address}</listen><auth>EXTERNAL</auth>"
-            "<policy context='default'><allow send_destination='*'/><allow receive_sender='*'/>"
-            "<allow own='*'/><allow user='*'/></policy></busconfig>")
+            f"""<busconfig><listen>{self.address}</listen><auth>EXTERNAL</auth>
+            <policy context="default"><allow user="*"/><deny own="*"/><deny send_type="method_call"/>
+            <allow send_type="signal"/><allow send_requested_reply="true"/>
+            <allow receive_type="method_call"/><allow receive_requested_reply="true"/>
+            <allow receive_type="signal"/><allow send_destination="org.freedesktop.DBus"/>
+            <allow own="org.freedesktop.PolicyKit1"/>
+            <allow send_destination="org.freedesktop.PolicyKit1"/></policy>
+            <include>{self.root}/policy.conf</include></busconfig>""")
 
     def start_bus(self) -> None:
         self.daemon = subprocess.Popen(
