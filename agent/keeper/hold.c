@@ -334,6 +334,7 @@ static bool freeze_done(Hold *hold, HoldJob *job, int error_number, int64_t now_
     if (hold->frozen++ == 0)
         hold->frozen_us = now_us;
     entry->state = ENTRY_FROZEN;
+    hold->ledger[job->index].frozen_us = now_us;
     record(hold, job->index, KEEPER_FS_FROZEN);
     if (hold->phase != HOLD_THAW) {
         freeze_maybe_over(hold);
@@ -366,6 +367,7 @@ static void thaw_done(Hold *hold, uint32_t index, int error_number, int64_t now_
     hold->thawed += error_number == 0;
     hold->thawed_us = now_us;
     entry->state = ENTRY_THAWED;
+    hold->ledger[index].thawed_us = now_us;
     record(hold, index, KEEPER_FS_THAWED);
 }
 

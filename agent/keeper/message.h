@@ -51,12 +51,13 @@
 
 #include <stdint.h>
 
-#define KEEPER_VERSION          1u
+#define KEEPER_VERSION          2u
 #define KEEPER_FILESYSTEMS_MAX  4096u
 #define KEEPER_PARTICIPANTS_MAX 1024u
 #define KEEPER_OPERATION_SIZE   40u  /* a UUID and its NUL */
 #define KEEPER_NAME_SIZE        256u /* mount points, names and paths in the ledger; cut if longer */
 #define KEEPER_REASON_SIZE      160u
+#define KEEPER_WORD_SIZE        40u      /* a channel, a filesystem's type */
 #define KEEPER_BEAT_US          500000   /* the service's heartbeat while armed */
 #define KEEPER_TICKS_MAX        10u      /* keeper ticks of 500 ms without a message: hung */
 #define KEEPER_GRACE_US         10000000 /* for the host's thaw when the limit fired late */
@@ -123,15 +124,19 @@ typedef enum {
 } KeeperFilesystemState;
 
 typedef struct {
-    uint32_t state; /* atomic; KeeperFilesystemState */
+    int64_t frozen_us, thawed_us; /* CLOCK_MONOTONIC, before the state that says so; 0: not */
+    uint32_t state;               /* atomic; KeeperFilesystemState */
     uint32_t major, minor, rank;
     char mountpoint[KEEPER_NAME_SIZE];
+    char device[KEEPER_NAME_SIZE]; /* this and the type: for the report of a recovery */
+    char type[KEEPER_WORD_SIZE];
 } KeeperLedgerFilesystem;
 
 typedef struct {
     uint32_t last_verb; /* HOOK_VERB_ bit, 0: not called */
     uint32_t held;      /* called and not released */
     uint32_t kind, verbs;
+    uint32_t order, on_failure, result; /* for the report of a recovery */
     char name[KEEPER_NAME_SIZE];
     char path[KEEPER_NAME_SIZE];
 } KeeperLedgerParticipant;
@@ -148,7 +153,11 @@ typedef struct {
     uint32_t writeback_saved;
     int32_t writeback_expire_cs, writeback_period_cs;
     char operation[KEEPER_OPERATION_SIZE];
-    uint32_t verdict_pending;
+    char channel[KEEPER_WORD_SIZE]; /* that asked for it; "": a local program */
+    int64_t started_unix_ms;
+    uint32_t ended_by; /* ReportEndedBy, 0: not, or with a verdict */
+    uint32_t ended_result, ended_level;
+    uint32_t verdict_pending, verdict_told;
     uint32_t verdict_ended_by, verdict_limit_s;
     uint32_t service_pid; /* who holds the lock, for the error of the next one */
     int64_t verdict_held_us, verdict_expires_us;

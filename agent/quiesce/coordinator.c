@@ -114,7 +114,7 @@ static void act(Coordinator *coordinator, MachineAction action)
         coordinator_finish(coordinator);
         break;
     case ACTION_FORGET:
-        coordinator_consume_verdict(coordinator);
+        coordinator_consume_verdict(coordinator, false);
         break;
     default:
         break;
@@ -314,7 +314,7 @@ static void set_lost_aside(Coordinator *coordinator)
     Operation *before = g_steal_pointer(&coordinator->operation);
 
     if (coordinator->verdict)
-        coordinator_consume_verdict(coordinator);
+        coordinator_consume_verdict(coordinator, false);
     if (!before)
         return;
     operation_record(before);

@@ -10,6 +10,7 @@
 #include "quiesce/coordinator.h"
 #include "quiesce/sequence.h"
 #include "quiesce/unfreeze.h"
+#include "sys/ledger_kept.h"
 
 typedef struct {
     ReportParticipant *entry;
@@ -142,7 +143,8 @@ void operation_stage_settled(Operation *operation);
 void operation_settle(Operation *operation);
 void coordinator_note_loss(Coordinator *coordinator, ReportEndedBy ended_by, const char *reason);
 char *coordinator_verdict_text(const Coordinator *coordinator);
-void coordinator_consume_verdict(Coordinator *coordinator);
+/* `told`: to the host; else its time is over, or a new freeze has made it moot. */
+void coordinator_consume_verdict(Coordinator *coordinator, bool told);
 void coordinator_watch_window(Coordinator *coordinator);
 
 int64_t coordinator_boottime_us(void);
@@ -151,3 +153,10 @@ int64_t coordinator_boottime_us(void);
 void coordinator_recover(Coordinator *coordinator);
 void coordinator_emergency(Coordinator *coordinator);   /* the last rung, where it is allowed */
 void coordinator_drop_stored(Coordinator *coordinator); /* here and with the service manager */
+
+/* recovery_report.c: of the ledger's last operation. */
+Report *recovery_report(const Ledger *ledger);                          /* owned by the caller */
+void recovery_report_filesystems(Report *report, const Ledger *ledger); /* as they are now */
+/* How it ended, as the ledger has it; false: it did not. The report of a verdict that is still to
+ * be told becomes the verdict's. */
+bool recovery_report_ended(Coordinator *coordinator, Report *report);

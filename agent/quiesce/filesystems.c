@@ -5,6 +5,7 @@
  */
 #include "quiesce/filesystems_internal.h"
 
+#include "sys/ledger_kept.h"
 #include "sys/writeback.h"
 
 #include <errno.h>
@@ -99,8 +100,12 @@ void fs_stage_ledger_specs(const FsStage *stage, LedgerFilesystemSpec *specs)
     for (unsigned i = 0; i < stage->items->len; i++) {
         const Mount *mount = ((FsItem *)g_ptr_array_index(stage->items, i))->mount;
 
-        specs[i] =
-            (LedgerFilesystemSpec){mount->major, mount->minor, mount->rank, mount->mountpoint};
+        specs[i] = (LedgerFilesystemSpec){.major = mount->major,
+                                          .minor = mount->minor,
+                                          .rank = mount->rank,
+                                          .mountpoint = mount->mountpoint,
+                                          .device = mount->device,
+                                          .type = mount->type};
     }
 }
 

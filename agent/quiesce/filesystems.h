@@ -87,6 +87,8 @@ unsigned fs_stage_thawed_count(const FsStage *stage);
 unsigned fs_stage_pending(const FsStage *stage);  /* calls stuck in the kernel */
 const char *fs_stage_stuck(const FsStage *stage); /* a mount point not thawed yet, for texts */
 /* Why the freeze ended although a thaw was asked for at the same moment; NULL: it did not. */
+/* Why the keeper thawed by itself, as `cause` says (KeeperCause; -1: none); NULL: it did not. */
+const char *fs_stage_cause(int cause, ReportEndedBy *ret_ended_by);
 const char *fs_stage_ended(const FsStage *stage, ReportEndedBy *ret_ended_by);
 bool fs_stage_foreign_thaw(const FsStage *stage, const char **ret_mountpoint);
 /* What is frozen although a thaw was asked for: NULL, or a mount point, why, and how many more. */

@@ -108,7 +108,7 @@ static void finish_thaw(Coordinator *coordinator, Operation *operation)
         text = coordinator_verdict_text(coordinator);
         answer.kind = ANSWER_ERROR;
         answer.text = text;
-        coordinator_consume_verdict(coordinator);
+        coordinator_consume_verdict(coordinator, true);
     } else if ((text = coordinator_unthawed_text(operation))) {
         answer.kind = ANSWER_ERROR;
         answer.text = text;
@@ -120,6 +120,7 @@ static void finish_thaw(Coordinator *coordinator, Operation *operation)
         report->result = REPORT_OK;
         if (report->ended_by == ENDED_BY_NOTHING)
             report->ended_by = ENDED_BY_HOST_THAW;
+        ledger_set_ended(coordinator->spec.ledger, report->result, report->ended_by, report->level);
     }
     report->verdict_delivered = true;
     ledger_set_frozen_since(coordinator->spec.ledger, 0, 0); /* the host knows how it ended */
@@ -152,6 +153,9 @@ static void finish_abort(Coordinator *coordinator, Operation *operation)
         }
         report_lower(report, LEVEL_CRASH, "%s", operation->error);
         report->error = g_strdup(operation->error);
+        if (operation->laid_out)
+            ledger_set_ended(coordinator->spec.ledger, report->result, ENDED_BY_ROLLBACK,
+                             LEVEL_CRASH);
         log_write(coordinator->spec.log, LOG_ERROR, MESSAGE_FAILED, "%s", operation->error);
         coordinator_answer_error(coordinator, operation->error);
     }
@@ -184,7 +188,7 @@ void coordinator_finish(Coordinator *coordinator)
         g_autofree char *text = coordinator_verdict_text(coordinator);
         Answer answer = {.kind = ANSWER_ERROR, .text = text};
 
-        coordinator_consume_verdict(coordinator);
+        coordinator_consume_verdict(coordinator, true);
         coordinator_answer_thaws(coordinator, &answer);
     } else {
         Answer answer = {.kind = ANSWER_OK};

@@ -8,6 +8,7 @@
 #include "sys/writeback.h"
 
 #include <errno.h>
+#include <limits.h>
 
 static FsItem *item_of(FsStage *stage, const KeeperMessage *message)
 {
@@ -224,7 +225,7 @@ static void item_thawed(FsStage *stage, FsItem *item, int error_number, int64_t 
     }
 }
 
-static void on_thaw_done(FsStage *stage, const KeeperMessage *message)
+const char *fs_stage_cause(int cause, ReportEndedBy *ret_ended_by)
 {
     static const struct {
         ReportEndedBy ended_by;
@@ -237,11 +238,21 @@ static void on_thaw_done(FsStage *stage, const KeeperMessage *message)
         [KEEPER_CAUSE_STOP] = {ENDED_BY_STOP, "the keeper was stopped"},
     };
 
+    if (cause < 0 || cause >= (int)G_N_ELEMENTS(CAUSES))
+        return NULL;
+    *ret_ended_by = CAUSES[cause].ended_by;
+    return CAUSES[cause].reason;
+}
+
+static void on_thaw_done(FsStage *stage, const KeeperMessage *message)
+{
+    ReportEndedBy ended_by = ENDED_BY_NOTHING;
+    const char *reason = fs_stage_cause((int)MIN(message->cause, INT_MAX), &ended_by);
+
     stage->pending = message->pending;
-    if (stage->state == FS_THAWING && !stage->thaw_told && message->cause < G_N_ELEMENTS(CAUSES) &&
-        CAUSES[message->cause].reason && !stage->ended_reason) {
-        stage->ended_by = CAUSES[message->cause].ended_by;
-        stage->ended_reason = CAUSES[message->cause].reason;
+    if (stage->state == FS_THAWING && !stage->thaw_told && reason && !stage->ended_reason) {
+        stage->ended_by = ended_by;
+        stage->ended_reason = reason;
     }
     if (stage->state == FS_FREEZING || stage->state == FS_HELD) {
         bool stuck = fs_stage_note_stuck(stage);
@@ -249,9 +260,8 @@ static void on_thaw_done(FsStage *stage, const KeeperMessage *message)
         stage->state = FS_THAWING;
         if (stuck)
             stage->events.failed(stage, stage->user_data);
-        else if (message->cause < G_N_ELEMENTS(CAUSES) && CAUSES[message->cause].reason)
-            stage->events.lost(stage, CAUSES[message->cause].ended_by,
-                               CAUSES[message->cause].reason, stage->user_data);
+        else if (reason)
+            stage->events.lost(stage, ended_by, reason, stage->user_data);
     }
     if (stage->state != FS_THAWING)
         return;

@@ -45,6 +45,7 @@ static bool member_answered(unsigned index, Verb verb, const StepOutcome *outcom
     Member *member = &operation->members[index];
 
     report_step_end(operation->report, member->entry, member->step, outcome);
+    ledger_participant_result(operation->owner->spec.ledger, index, member->entry->result);
     if (outcome->result == STEP_OK) {
         member->held = true;
         return true;
@@ -258,6 +259,7 @@ static GPtrArray *select_mounts(Operation *operation)
 
 static bool lay_out_ledger(Operation *operation, GError **error)
 {
+    Ledger *ledger = operation->owner->spec.ledger;
     unsigned n_filesystems = fs_stage_ledger_count(operation->stage);
     unsigned n_participants = operation->participants->len;
     g_autofree LedgerFilesystemSpec *filesystems = g_new0(LedgerFilesystemSpec, n_filesystems + 1);
@@ -274,10 +276,17 @@ static bool lay_out_ledger(Operation *operation, GError **error)
             .kind = participant->kind == PARTICIPANT_STOCK_HOOK ? HOOK_STOCK : HOOK_PLAIN,
             /* Not to be called by whoever comes next: its guard hangs up with us. */
             .verbs = participant->kind == PARTICIPANT_DBUS ? 0 : participant->verbs,
+            .order = participant->order,
+            .on_failure = participant->on_failure,
         };
     }
-    return ledger_begin(operation->owner->spec.ledger, operation->report->operation, filesystems,
-                        n_filesystems, participants, n_participants, error);
+    if (!ledger_begin(ledger, operation->report->operation, filesystems, n_filesystems,
+                      participants, n_participants, error))
+        return false;
+    ledger_set_origin(ledger, operation->report->channel, operation->report->started_unix_ms);
+    for (unsigned i = 0; i < n_participants; i++)
+        ledger_participant_result(ledger, i, operation->members[i].entry->result);
+    return true;
 }
 
 static void collect_mountpoints(Operation *operation, GPtrArray *mounts)

@@ -5,7 +5,8 @@
  * same filesystems are thawed once more, for the case that both died: by the fds that the service
  * manager kept, or by path. Settings changed for the time being are put back, and every participant
  * that was called gets its abort. When the host had been told that the system is frozen, its next
- * thaw is told that this did not hold.
+ * thaw is told that this did not hold. The report of what a predecessor began is made of the ledger
+ * (recovery_report.c).
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -87,6 +88,7 @@ static void recovery_done(gpointer user_data)
     g_clear_pointer(&operation->unfreeze, unfreeze_free);
     deadline_source_clear(&operation->unfreeze_wait);
     operation->owner->recovering = false;
+    recovery_report_filesystems(operation->report, operation->owner->spec.ledger);
     operation->stage_thawed = operation->stage_settled = true;
     operation_settle(operation);
 }
@@ -141,15 +143,14 @@ static void recover_participants(Operation *operation)
             .name = (char *)entry->name,
             .path = (char *)entry->path,
             .kind = (HookKind)entry->kind,
-            .order = HOOKDIR_ORDER,
+            .order = entry->order,
             .verbs = entry->verbs,
         };
 
         g_ptr_array_add(operation->participants, hook_participant_new(&hook, &options));
         if (entry->verbs == 0) /* on D-Bus; the hang-up of its guard has let it go */
             ((Participant *)g_ptr_array_index(operation->participants, i))->kind = PARTICIPANT_DBUS;
-        operation->members[i].entry = report_add_participant(
-            operation->report, g_ptr_array_index(operation->participants, i));
+        operation->members[i].entry = g_ptr_array_index(operation->report->participants, i);
         operation->members[i].called = entry->held != 0;
     }
 }
@@ -171,8 +172,8 @@ static Operation *recovered_operation(Coordinator *coordinator)
     FreezeRequest request = {.channel = "recovered", .level = -1};
     Operation *operation = operation_new(coordinator, &request);
 
-    g_strlcpy(operation->report->operation, ledger_operation(coordinator->spec.ledger),
-              sizeof(operation->report->operation));
+    report_unref(operation->report);
+    operation->report = recovery_report(coordinator->spec.ledger);
     recover_participants(operation);
     operation->laid_out = true;
     return operation;
@@ -182,14 +183,50 @@ static Operation *recovered_operation(Coordinator *coordinator)
 static void lose_recovered(Operation *operation, int64_t since_us, uint32_t limit_s)
 {
     Coordinator *coordinator = operation->owner;
+    ReportEndedBy ended_by = ENDED_BY_SERVICE_DEATH;
+    const char *cause = NULL;
+    LedgerOperation last;
 
     operation->frozen = true;
     operation->limit_us = (int64_t)limit_s * USEC_PER_SEC;
     operation->frozen_us = deadline_now() - (coordinator_boottime_us() - since_us);
     coordinator->operation = operation;
     (void)coordinator_event(coordinator, EVENT_RECOVER);
-    coordinator_note_loss(coordinator, ENDED_BY_SERVICE_DEATH, "the service was restarted");
-    operation_record(operation);
+    ledger_last(coordinator->spec.ledger, &last);
+    /* The keeper may have ended it before the service died, and then says why. */
+    cause = fs_stage_cause(last.thaw_cause, &ended_by);
+    if (!cause || ended_by == ENDED_BY_SERVICE_DEATH) {
+        ended_by = ENDED_BY_SERVICE_DEATH;
+        cause = "the service was restarted";
+    }
+    coordinator_note_loss(coordinator, ended_by, cause);
+    operation->report->frozen_us = coordinator->verdict_data.held_us;
+}
+
+/* Lost, or answered, or never to be answered: no verdict is owed for it that was not owed before.
+ */
+static void release_recovered(Operation *operation)
+{
+    Coordinator *coordinator = operation->owner;
+
+    log_warning(coordinator->spec.log, "Releasing operation %s, which a predecessor did not finish",
+                operation->report->operation);
+    coordinator->straggler = operation;
+    operation->told = true;
+    if (recovery_report_ended(coordinator, operation->report))
+        return;
+    ledger_set_ended(coordinator->spec.ledger, REPORT_FAILED, ENDED_BY_SERVICE_DEATH, LEVEL_CRASH);
+    (void)recovery_report_ended(coordinator, operation->report);
+}
+
+/* The last of a predecessor's, released by it or by `--recover`: the history begins with it. */
+static void remember_last(Coordinator *coordinator)
+{
+    Report *report = recovery_report(coordinator->spec.ledger);
+
+    if (recovery_report_ended(coordinator, report))
+        history_add(coordinator->history, report);
+    report_unref(report);
 }
 
 /* An open fd would keep its filesystem from being unmounted. */
@@ -222,21 +259,17 @@ void coordinator_recover(Coordinator *coordinator)
         coordinator_watch_window(coordinator);
     }
     if (!ledger_active(ledger)) {
+        remember_last(coordinator);
         coordinator_drop_stored(coordinator);
         return;
     }
     operation = recovered_operation(coordinator);
     since_us = ledger_frozen_since(ledger, &limit_s);
-    if (since_us > 0) {
+    if (since_us > 0)
         lose_recovered(operation, since_us, limit_s);
-    } else {
-        /* Lost and told before, or never answered: no verdict is owed for it. */
-        log_warning(coordinator->spec.log,
-                    "Releasing operation %s, which a predecessor did not finish",
-                    operation->report->operation);
-        coordinator->straggler = operation;
-        operation->told = true;
-    }
+    else
+        release_recovered(operation);
+    operation_record(operation);
     coordinator->recovering = true;
     operation_release(operation, true);
     recover_filesystems(operation);

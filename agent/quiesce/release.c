@@ -62,6 +62,7 @@ static bool release_answered(unsigned index, Verb verb, const StepOutcome *outco
     if (operation->told && told.result == STEP_OK)
         told.result = STEP_LATE;
     report_step_end(operation->report, member->entry, member->step, &told);
+    ledger_participant_result(operation->owner->spec.ledger, index, member->entry->result);
     member->released = true;
     ledger_participant_released(operation->owner->spec.ledger, index);
     if (outcome->result != STEP_OK)
@@ -276,13 +277,13 @@ char *coordinator_verdict_text(const Coordinator *coordinator)
                            (double)verdict->held_us / USEC_PER_SEC);
 }
 
-void coordinator_consume_verdict(Coordinator *coordinator)
+void coordinator_consume_verdict(Coordinator *coordinator, bool told)
 {
     coordinator->verdict = false;
-    ledger_clear_verdict(coordinator->spec.ledger);
+    ledger_clear_verdict(coordinator->spec.ledger, told);
     deadline_source_clear(&coordinator->window_timer);
     if (coordinator->verdict_report)
-        coordinator->verdict_report->verdict_delivered = true;
+        coordinator->verdict_report->verdict_delivered = told;
     g_clear_pointer(&coordinator->verdict_report, report_unref);
 }
 

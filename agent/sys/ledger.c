@@ -10,7 +10,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "sys/ledger.h"
+#include "sys/ledger_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,6 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SIZE_OF(n_filesystems, n_participants)                                                     \
@@ -28,48 +27,14 @@
 #define SIZE_MAX_  SIZE_OF((size_t)KEEPER_FILESYSTEMS_MAX, (size_t)KEEPER_PARTICIPANTS_MAX)
 #define OPEN_TRIES 3u /* the file was set aside by another while it was being opened */
 
-struct Ledger {
-    int lock_fd, fd;
-    KeeperLedgerHeader *header; /* SIZE_MAX_ mapped; only the file's size may be touched */
-};
-
-static KeeperLedgerFilesystem *filesystem_at(const Ledger *ledger, unsigned index)
-{
-    return (KeeperLedgerFilesystem *)(void *)(ledger->header + 1) + index;
-}
-
-static KeeperLedgerParticipant *participant_at(const Ledger *ledger, unsigned index)
-{
-    return (KeeperLedgerParticipant *)(void *)filesystem_at(ledger, ledger->header->n_filesystems) +
-           index;
-}
-
-static void store(uint32_t *flag, uint32_t value)
-{
-    __atomic_store_n(flag, value, __ATOMIC_RELEASE);
-}
-
-static uint32_t load(const uint32_t *flag)
-{
-    return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
-}
-
 /* Cut at a character: the text is shown to people. */
-static void copy_text(char *target, size_t size, const char *source)
+void ledger_copy_text(char *target, size_t size, const char *source)
 {
     const char *end;
 
     if (g_strlcpy(target, source ? source : "", size) >= size &&
         !g_utf8_validate(target, -1, &end) && strlen(end) < 4)
         target[end - target] = '\0';
-}
-
-static int64_t boottime_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return (int64_t)now.tv_sec * G_USEC_PER_SEC + now.tv_nsec / 1000;
 }
 
 /* --- the file ----------------------------------------------------------------------------------
@@ -175,13 +140,18 @@ static void terminate_texts(Ledger *ledger)
     KeeperLedgerHeader *header = ledger->header;
 
     header->operation[KEEPER_OPERATION_SIZE - 1] = '\0';
+    header->channel[KEEPER_WORD_SIZE - 1] = '\0';
     header->verdict_operation[KEEPER_OPERATION_SIZE - 1] = '\0';
     header->verdict_reason[KEEPER_REASON_SIZE - 1] = '\0';
-    for (unsigned i = 0; i < header->n_filesystems; i++)
-        filesystem_at(ledger, i)->mountpoint[KEEPER_NAME_SIZE - 1] = '\0';
+    for (unsigned i = 0; i < header->n_filesystems; i++) {
+        KeeperLedgerFilesystem *entry = ledger_filesystem_at(ledger, i);
+
+        entry->mountpoint[KEEPER_NAME_SIZE - 1] = entry->device[KEEPER_NAME_SIZE - 1] = '\0';
+        entry->type[KEEPER_WORD_SIZE - 1] = '\0';
+    }
     for (unsigned i = 0; i < header->n_participants; i++) {
-        participant_at(ledger, i)->name[KEEPER_NAME_SIZE - 1] = '\0';
-        participant_at(ledger, i)->path[KEEPER_NAME_SIZE - 1] = '\0';
+        ledger_participant_at(ledger, i)->name[KEEPER_NAME_SIZE - 1] = '\0';
+        ledger_participant_at(ledger, i)->path[KEEPER_NAME_SIZE - 1] = '\0';
     }
 }
 
@@ -257,23 +227,27 @@ static void lay_out(Ledger *ledger, const LedgerFilesystemSpec *filesystems,
                     const LedgerParticipantSpec *participants)
 {
     for (unsigned i = 0; i < ledger->header->n_filesystems; i++) {
-        KeeperLedgerFilesystem *entry = filesystem_at(ledger, i);
+        KeeperLedgerFilesystem *entry = ledger_filesystem_at(ledger, i);
 
         memset(entry, 0, sizeof *entry);
         entry->major = filesystems[i].major;
         entry->minor = filesystems[i].minor;
         entry->rank = filesystems[i].rank;
-        copy_text(entry->mountpoint, sizeof entry->mountpoint, filesystems[i].mountpoint);
-        store(&entry->state, KEEPER_FS_INTENDED);
+        ledger_copy_text(entry->mountpoint, sizeof entry->mountpoint, filesystems[i].mountpoint);
+        ledger_copy_text(entry->device, sizeof entry->device, filesystems[i].device);
+        ledger_copy_text(entry->type, sizeof entry->type, filesystems[i].type);
+        ledger_store(&entry->state, KEEPER_FS_INTENDED);
     }
     for (unsigned i = 0; i < ledger->header->n_participants; i++) {
-        KeeperLedgerParticipant *entry = participant_at(ledger, i);
+        KeeperLedgerParticipant *entry = ledger_participant_at(ledger, i);
 
         memset(entry, 0, sizeof *entry);
         entry->kind = participants[i].kind;
         entry->verbs = participants[i].verbs;
-        copy_text(entry->name, sizeof entry->name, participants[i].name);
-        copy_text(entry->path, sizeof entry->path, participants[i].path);
+        entry->order = participants[i].order;
+        entry->on_failure = participants[i].on_failure;
+        ledger_copy_text(entry->name, sizeof entry->name, participants[i].name);
+        ledger_copy_text(entry->path, sizeof entry->path, participants[i].path);
     }
 }
 
@@ -309,21 +283,24 @@ bool ledger_begin(Ledger *ledger, const char *operation, const LedgerFilesystemS
     header->thaw_cause = 0;
     header->frozen_since_us = 0;
     header->frozen_limit_s = 0;
+    header->ended_by = 0;
+    header->channel[0] = '\0';
+    header->started_unix_ms = 0;
     lay_out(ledger, filesystems, participants);
-    copy_text(header->operation, sizeof header->operation, operation);
-    store(&header->active, 1);
+    ledger_copy_text(header->operation, sizeof header->operation, operation);
+    ledger_store(&header->active, 1);
     return true;
 }
 
 void ledger_end(Ledger *ledger)
 {
-    store(&ledger->header->active, 0);
+    ledger_store(&ledger->header->active, 0);
     __atomic_store_n(&ledger->header->frozen_since_us, 0, __ATOMIC_RELEASE);
 }
 
 bool ledger_active(const Ledger *ledger)
 {
-    return load(&ledger->header->active) != 0;
+    return ledger_load(&ledger->header->active) != 0;
 }
 
 const char *ledger_operation(const Ledger *ledger)
@@ -333,7 +310,7 @@ const char *ledger_operation(const Ledger *ledger)
 
 uint32_t ledger_keeper_pid(const Ledger *ledger)
 {
-    return load(&ledger->header->keeper_pid);
+    return ledger_load(&ledger->header->keeper_pid);
 }
 
 unsigned ledger_filesystems(const Ledger *ledger)
@@ -343,13 +320,16 @@ unsigned ledger_filesystems(const Ledger *ledger)
 
 const KeeperLedgerFilesystem *ledger_filesystem(const Ledger *ledger, unsigned index)
 {
-    return index < ledger->header->n_filesystems ? filesystem_at(ledger, index) : NULL;
+    return index < ledger->header->n_filesystems ? ledger_filesystem_at(ledger, index) : NULL;
 }
 
 void ledger_set_filesystem(Ledger *ledger, unsigned index, KeeperFilesystemState state)
 {
-    if (index < ledger->header->n_filesystems)
-        store(&filesystem_at(ledger, index)->state, (uint32_t)state);
+    if (index >= ledger->header->n_filesystems)
+        return;
+    if (state == KEEPER_FS_THAWED)
+        ledger_filesystem_at(ledger, index)->thawed_us = g_get_monotonic_time();
+    ledger_store(&ledger_filesystem_at(ledger, index)->state, (uint32_t)state);
 }
 
 unsigned ledger_participants(const Ledger *ledger)
@@ -359,7 +339,7 @@ unsigned ledger_participants(const Ledger *ledger)
 
 const KeeperLedgerParticipant *ledger_participant(const Ledger *ledger, unsigned index)
 {
-    return index < ledger->header->n_participants ? participant_at(ledger, index) : NULL;
+    return index < ledger->header->n_participants ? ledger_participant_at(ledger, index) : NULL;
 }
 
 void ledger_participant_called(Ledger *ledger, unsigned index, uint32_t verb)
@@ -368,15 +348,21 @@ void ledger_participant_called(Ledger *ledger, unsigned index, uint32_t verb)
 
     if (index >= ledger->header->n_participants)
         return;
-    entry = participant_at(ledger, index);
-    store(&entry->last_verb, verb);
-    store(&entry->held, 1);
+    entry = ledger_participant_at(ledger, index);
+    ledger_store(&entry->last_verb, verb);
+    ledger_store(&entry->held, 1);
 }
 
 void ledger_participant_released(Ledger *ledger, unsigned index)
 {
     if (index < ledger->header->n_participants)
-        store(&participant_at(ledger, index)->held, 0);
+        ledger_store(&ledger_participant_at(ledger, index)->held, 0);
+}
+
+void ledger_participant_result(Ledger *ledger, unsigned index, uint32_t result)
+{
+    if (index < ledger->header->n_participants)
+        ledger_store(&ledger_participant_at(ledger, index)->result, result);
 }
 
 void ledger_set_frozen_since(Ledger *ledger, int64_t boottime, uint32_t limit_s)
@@ -392,67 +378,4 @@ int64_t ledger_frozen_since(const Ledger *ledger, uint32_t *ret_limit_s)
     if (ret_limit_s)
         *ret_limit_s = ledger->header->frozen_limit_s;
     return since;
-}
-
-/* --- what outlives an operation ----------------------------------------------------------------
- */
-
-void ledger_save_writeback(Ledger *ledger, const WritebackSettings *settings)
-{
-    /* A second save would save what was already changed. */
-    if (load(&ledger->header->writeback_saved))
-        return;
-    ledger->header->writeback_expire_cs = settings->expire_cs;
-    ledger->header->writeback_period_cs = settings->period_cs;
-    store(&ledger->header->writeback_saved, 1);
-}
-
-bool ledger_saved_writeback(const Ledger *ledger, WritebackSettings *ret_settings)
-{
-    if (!load(&ledger->header->writeback_saved))
-        return false;
-    *ret_settings = (WritebackSettings){.expire_cs = ledger->header->writeback_expire_cs,
-                                        .period_cs = ledger->header->writeback_period_cs};
-    return true;
-}
-
-void ledger_clear_writeback(Ledger *ledger)
-{
-    store(&ledger->header->writeback_saved, 0);
-}
-
-void ledger_set_verdict(Ledger *ledger, const LedgerVerdict *verdict)
-{
-    KeeperLedgerHeader *header = ledger->header;
-
-    store(&header->verdict_pending, 0);
-    header->verdict_ended_by = verdict->ended_by;
-    header->verdict_limit_s = verdict->limit_s;
-    header->verdict_held_us = verdict->held_us;
-    header->verdict_expires_us = verdict->expires_us;
-    copy_text(header->verdict_operation, sizeof header->verdict_operation, verdict->operation);
-    copy_text(header->verdict_reason, sizeof header->verdict_reason, verdict->reason);
-    store(&header->verdict_pending, 1);
-}
-
-bool ledger_verdict(const Ledger *ledger, LedgerVerdict *ret_verdict)
-{
-    const KeeperLedgerHeader *header = ledger->header;
-
-    if (!load(&header->verdict_pending) || boottime_us() >= header->verdict_expires_us)
-        return false;
-    *ret_verdict = (LedgerVerdict){
-        .ended_by = header->verdict_ended_by,
-        .limit_s = header->verdict_limit_s,
-        .held_us = header->verdict_held_us,
-        .expires_us = header->verdict_expires_us,
-    };
-    copy_text(ret_verdict->operation, sizeof ret_verdict->operation, header->verdict_operation);
-    copy_text(ret_verdict->reason, sizeof ret_verdict->reason, header->verdict_reason);
-    return true;
-}
-
-void ledger_clear_verdict(Ledger *ledger)
-{
-    store(&ledger->header->verdict_pending, 0);
 }

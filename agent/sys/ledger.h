@@ -3,8 +3,8 @@
  *
  * A memory-mapped, locked file (/run/quiesced/ledger). It is laid out before the first verb, the
  * keeper maps the same file and writes the filesystems' states (message.h has the layout), the
- * service writes participants, changed settings and the verdict. Every write is a store to mapped
- * tmpfs memory: none waits, and all survive either process.
+ * service writes participants, changed settings and the verdict (ledger_kept.h). Every write is a
+ * store to mapped tmpfs memory: none waits, and all survive either process.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -13,19 +13,19 @@
 #include "base/error.h"
 #include "keeper/message.h"
 #include "sys/hookdir.h"
-#include "sys/writeback.h"
 
 typedef struct Ledger Ledger;
 
 typedef struct {
     unsigned major, minor, rank;
-    const char *mountpoint;
+    const char *mountpoint, *device, *type;
 } LedgerFilesystemSpec;
 
 typedef struct {
     const char *name, *path; /* hook scripts: what to call at recovery */
     uint32_t kind;           /* HookKind */
     uint32_t verbs;
+    uint32_t order, on_failure;
 } LedgerParticipantSpec;
 
 /* Maps or creates the file and takes its lock. Another holder: AGENT_ERROR_UNAVAILABLE naming its
@@ -57,26 +57,7 @@ const KeeperLedgerParticipant *ledger_participant(const Ledger *ledger, unsigned
 /* Before the verb is sent: `verb` is a HOOK_VERB_ bit; held until ledger_participant_released(). */
 void ledger_participant_called(Ledger *ledger, unsigned index, uint32_t verb);
 void ledger_participant_released(Ledger *ledger, unsigned index);
-
-/* Write-back settings changed for the time being; written before they are changed. */
-void ledger_save_writeback(Ledger *ledger, const WritebackSettings *settings);
-bool ledger_saved_writeback(const Ledger *ledger, WritebackSettings *ret_settings);
-void ledger_clear_writeback(Ledger *ledger);
-
-/* The freeze ended in any way but the host's thaw; the host's next thaw is to be told once. Times
- * are CLOCK_BOOTTIME microseconds. */
-typedef struct {
-    char operation[KEEPER_OPERATION_SIZE];
-    char reason[KEEPER_REASON_SIZE];
-    uint32_t ended_by;  /* ReportEndedBy of quiesce/report.h */
-    uint32_t limit_s;   /* "limited up to N seconds" */
-    int64_t held_us;    /* how long it was frozen */
-    int64_t expires_us; /* end of lost-window */
-} LedgerVerdict;
-
-void ledger_set_verdict(Ledger *ledger, const LedgerVerdict *verdict);
-bool ledger_verdict(const Ledger *ledger, LedgerVerdict *ret_verdict); /* false: none or expired */
-void ledger_clear_verdict(Ledger *ledger);
+void ledger_participant_result(Ledger *ledger, unsigned index, uint32_t result); /* StepResult */
 
 void ledger_set_frozen_since(Ledger *ledger, int64_t boottime_us, uint32_t limit_s);
 int64_t ledger_frozen_since(const Ledger *ledger, uint32_t *ret_limit_s); /* 0: not frozen */

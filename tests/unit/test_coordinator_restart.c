@@ -62,6 +62,42 @@ static void kill_both(Rig *rig)
 /* --- what the next one must do -----------------------------------------------------------------
  */
 
+/* What the next service says of the operation of the one before. */
+static void is_reported(Rig *rig, ReportResult result, ReportEndedBy ended_by, bool delivered)
+{
+    const Report *report = rig_report(rig);
+
+    g_assert_nonnull(report);
+    g_assert_cmpint(report->result, ==, result);
+    g_assert_cmpint(report->ended_by, ==, ended_by);
+    g_assert_cmpint(report->verdict_delivered, ==, delivered);
+    g_assert_cmpint(report->level, ==, result == REPORT_OK ? LEVEL_APPLICATION : LEVEL_CRASH);
+    g_assert_cmpint(report->started_unix_ms, <=, g_get_real_time() / USEC_PER_MSEC);
+    g_assert_cmpint(report->started_unix_ms, >, g_get_real_time() / USEC_PER_MSEC - 60000);
+}
+
+static const ReportFilesystem *reported_filesystem(Rig *rig, unsigned index, ReportFsResult result)
+{
+    const Report *report = rig_report(rig);
+    const ReportFilesystem *entry = NULL;
+
+    g_assert_cmpuint(report->filesystems->len, ==, rig->filesystems->len);
+    entry = g_ptr_array_index(report->filesystems, index);
+    g_assert_true(g_str_has_suffix(entry->mountpoint, g_ptr_array_index(rig->filesystems, index)));
+    g_assert_cmpstr(entry->type, ==, "ext4");
+    g_assert_cmpint(entry->result, ==, result);
+    g_assert_cmpint(entry->frozen_us > 0, ==, result == FS_FROZEN);
+    return entry;
+}
+
+static void participant_is_reported(Rig *rig, const char *name, StepResult result)
+{
+    const ReportParticipant *entry = g_ptr_array_index(rig_report(rig)->participants, 0);
+
+    g_assert_cmpstr(entry->name, ==, name);
+    g_assert_cmpint(entry->result, ==, result);
+}
+
 static void nothing_is_told(Rig *rig, const char *hooks)
 {
     rig_start(rig);
@@ -81,9 +117,11 @@ static void told_once(Rig *rig, const char *verdict, const char *hooks)
     rig_settle(rig);
     g_assert_false(rig_frozen(rig));
     assert_hooks(rig, hooks);
+    g_assert_false(rig_report(rig)->verdict_delivered);
     rig_told_once(rig, verdict);
     rig_end(rig);
     rig_start(rig); /* and not by the one after it either */
+    is_reported(rig, REPORT_LOST, rig_report(rig)->ended_by, true);
     g_assert_cmpint(state(rig), ==, STATE_THAWED);
     rig_thaws(rig, 0);
     assert_hooks(rig, hooks);
@@ -121,6 +159,9 @@ static void killed_in_preparing(void)
     rig_write(rig, "go-prepare", "");
     /* Who was called is aborted; who was not is left alone. */
     nothing_is_told(rig, "10-app prepare, 10-app abort");
+    is_reported(rig, REPORT_FAILED, ENDED_BY_SERVICE_DEATH, false);
+    participant_is_reported(rig, "app", STEP_LOST);
+    (void)reported_filesystem(rig, 0, FS_SKIPPED);
     works_again(rig);
 }
 
@@ -134,6 +175,8 @@ static void killed_in_freezing(void)
     rig_await(rig, rig_exists(rig, "fs/a/.frozen"));
     rig_kill_victim(rig);
     nothing_is_told(rig, "10-app prepare, 10-app freeze, 10-app abort");
+    is_reported(rig, REPORT_FAILED, ENDED_BY_SERVICE_DEATH, false);
+    (void)reported_filesystem(rig, 0, FS_FROZEN);
     /* The keeper thaws what it had in the kernel when it completes. */
     rig_await(rig, !rig_frozen(rig));
     works_again(rig);
@@ -148,6 +191,10 @@ static void killed_in_frozen(void)
     rig_kill_victim(rig);
     rig_await(rig, !rig_frozen(rig)); /* by the keeper */
     told_once(rig, RESTARTED, "10-app prepare, 10-app freeze, 10-app abort");
+    is_reported(rig, REPORT_LOST, ENDED_BY_SERVICE_DEATH, true);
+    participant_is_reported(rig, "app", STEP_LOST);
+    (void)reported_filesystem(rig, 0, FS_FROZEN);
+    (void)reported_filesystem(rig, 1, FS_FROZEN);
     works_again(rig);
 }
 
@@ -225,6 +272,7 @@ static void killed_in_lost(void)
     rig_kill_victim(rig);
     told_once(rig, "fsfreeze is limited up to 300 seconds: .*: the keeper was stopped after .*",
               "10-app prepare, 10-app freeze, 10-app abort");
+    is_reported(rig, REPORT_LOST, ENDED_BY_STOP, true);
 }
 
 static void killed_in_lost_while_releasing(void)
@@ -239,6 +287,7 @@ static void killed_in_lost_while_releasing(void)
     /* Why it was lost stays; nobody hears of the restart instead. */
     told_once(rig, "fsfreeze is limited up to 300 seconds: .*: the keeper was stopped after .*",
               "10-app prepare, 10-app freeze, 10-app abort, 10-app abort");
+    is_reported(rig, REPORT_LOST, ENDED_BY_STOP, true);
 }
 
 static void the_window_goes_on_while_nobody_runs(void)
@@ -251,6 +300,7 @@ static void the_window_goes_on_while_nobody_runs(void)
     rig_kill_victim(rig);
     g_usleep(MSEC(1600));
     nothing_is_told(rig, "");
+    is_reported(rig, REPORT_LOST, ENDED_BY_STOP, false);
 }
 
 static void changed_settings_are_put_back(void)
@@ -297,7 +347,8 @@ static void lose_and_be_told(Rig *rig)
 }
 
 /* The thaw was answered, one participant is late; the next service must not tell (again). */
-static void answered_and_killed(const char *verb, void (*act)(Rig *rig))
+static void answered_and_killed(const char *verb, void (*act)(Rig *rig), ReportResult result,
+                                ReportEndedBy ended_by)
 {
     g_autoptr(Rig) rig = rig_new("a");
     g_autofree char *call = g_strdup_printf("10-slow %s", verb);
@@ -313,17 +364,18 @@ static void answered_and_killed(const char *verb, void (*act)(Rig *rig))
     rig_start(rig);
     g_assert_cmpint(state(rig), ==, STATE_THAWED);
     rig_settle(rig);
+    is_reported(rig, result, ended_by, true);
     rig_thaws(rig, 0);
 }
 
 static void a_verdict_is_not_told_again_after_a_restart(void)
 {
-    answered_and_killed("abort", lose_and_be_told);
+    answered_and_killed("abort", lose_and_be_told, REPORT_LOST, ENDED_BY_STOP);
 }
 
 static void a_good_thaw_is_not_taken_back_after_a_restart(void)
 {
-    answered_and_killed("thaw", hold_and_thaw);
+    answered_and_killed("thaw", hold_and_thaw, REPORT_OK, ENDED_BY_HOST_THAW);
 }
 
 /* In a process of its own: a victim is forked from it, and what the coordinator keeps for the whole

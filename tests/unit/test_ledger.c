@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "sys/ledger.h"
+#include "sys/ledger_kept.h"
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
@@ -18,10 +18,13 @@ typedef struct {
     char *top, *path, *bad;
 } Fixture;
 
-static const LedgerFilesystemSpec FILESYSTEMS[] = {{8, 1, 2, "/"}, {8, 17, 0, "/srv/data"}};
+static const LedgerFilesystemSpec FILESYSTEMS[] = {{8, 1, 2, "/", "/dev/sda1", "ext4"},
+                                                   {8, 17, 0, "/srv/data", "/dev/sdb1", "xfs"}};
 static const LedgerParticipantSpec PARTICIPANTS[] = {
-    {"postgresql", "/usr/lib/quiesced/hooks.d/50-postgresql", HOOK_PLAIN, HOOK_VERBS_DEFAULT},
-    {"old", "/etc/qemu/fsfreeze-hook.d/old", HOOK_STOCK, HOOK_VERB_FREEZE | HOOK_VERB_THAW},
+    {"postgresql", "/usr/lib/quiesced/hooks.d/50-postgresql", HOOK_PLAIN, HOOK_VERBS_DEFAULT, 50,
+     ON_FAILURE_ABORT},
+    {"old", "/etc/qemu/fsfreeze-hook.d/old", HOOK_STOCK, HOOK_VERB_FREEZE | HOOK_VERB_THAW, 7,
+     ON_FAILURE_DEGRADE},
 };
 
 static void set_up(Fixture *fixture, gconstpointer data)
@@ -213,7 +216,7 @@ static void long_texts_are_cut_at_a_character(Fixture *fixture, gconstpointer da
     g_autoptr(Ledger) ledger = open_ledger(fixture);
     g_autofree char *text = g_strnfill(KEEPER_NAME_SIZE - 2, 'a');
     g_autofree char *name = g_strconcat(text, "äöü", NULL);
-    const LedgerFilesystemSpec filesystem = {1, 2, 3, name};
+    const LedgerFilesystemSpec filesystem = {1, 2, 3, name, name, name};
 
     (void)data;
     g_assert_true(ledger_begin(ledger, "x", &filesystem, 1, NULL, 0, NULL));
@@ -246,11 +249,60 @@ static void the_verdict_outlives_the_operation(Fixture *fixture, gconstpointer d
     g_assert_cmpuint(read.limit_s, ==, 300);
     g_assert_cmpint(read.held_us, ==, 7);
     g_assert_cmpint(read.expires_us, ==, verdict.expires_us);
-    ledger_clear_verdict(ledger);
+    g_assert_false(read.told);
+    g_assert_false(ledger_last_verdict(ledger, &read)); /* "two" was not lost */
+    ledger_clear_verdict(ledger, true);
     g_assert_false(ledger_verdict(ledger, &read));
     verdict.expires_us = boottime_us() - 1;
     ledger_set_verdict(ledger, &verdict);
     g_assert_false(ledger_verdict(ledger, &read));
+    ledger_close(ledger);
+}
+
+static void the_last_operation_stays_until_the_next(Fixture *fixture, gconstpointer data)
+{
+    Ledger *ledger = open_ledger(fixture);
+    LedgerVerdict verdict = {.operation = "one", .reason = "why", .expires_us = INT64_MAX};
+    LedgerOperation last;
+
+    (void)data;
+    ledger_last(ledger, &last);
+    g_assert_cmpstr(last.operation, ==, "");
+    g_assert_false(ledger_last_verdict(ledger, &verdict));
+    begin(ledger, "one");
+    ledger_set_origin(ledger, "default", 1790000000000);
+    ledger_participant_result(ledger, 1, 5);
+    ledger_set_verdict(ledger, &verdict);
+    ledger_clear_verdict(ledger, true);
+    ledger_set_ended(ledger, 4, 3, 2);
+    ledger_end(ledger);
+    ledger_close(ledger);
+
+    ledger = open_ledger(fixture);
+    ledger_last(ledger, &last);
+    g_assert_cmpstr(last.operation, ==, "one");
+    g_assert_cmpstr(last.channel, ==, "default");
+    g_assert_cmpint(last.started_unix_ms, ==, 1790000000000);
+    g_assert_cmpuint(last.ended_by, ==, 3);
+    g_assert_cmpuint(last.result, ==, 4);
+    g_assert_cmpuint(last.level, ==, 2);
+    g_assert_cmpint(last.thaw_cause, ==, -1);
+    g_assert_cmpuint(last.n_filesystems, ==, 2);
+    g_assert_cmpuint(last.n_participants, ==, 2);
+    g_assert_cmpstr(ledger_filesystem(ledger, 1)->device, ==, "/dev/sdb1");
+    g_assert_cmpstr(ledger_filesystem(ledger, 1)->type, ==, "xfs");
+    g_assert_cmpuint(ledger_participant(ledger, 1)->order, ==, 7);
+    g_assert_cmpuint(ledger_participant(ledger, 1)->on_failure, ==, ON_FAILURE_DEGRADE);
+    g_assert_cmpuint(ledger_participant(ledger, 1)->result, ==, 5);
+    g_assert_true(ledger_last_verdict(ledger, &verdict));
+    g_assert_true(verdict.told);
+
+    begin(ledger, "two");
+    ledger_last(ledger, &last);
+    g_assert_null(last.channel);
+    g_assert_cmpuint(last.ended_by, ==, 0);
+    g_assert_false(ledger_last_verdict(ledger, &verdict));
+    g_assert_cmpuint(ledger_participant(ledger, 1)->result, ==, 0);
     ledger_close(ledger);
 }
 
@@ -343,6 +395,7 @@ int main(int argc, char **argv)
     ADD(limits_are_errors);
     ADD(long_texts_are_cut_at_a_character);
     ADD(the_verdict_outlives_the_operation);
+    ADD(the_last_operation_stays_until_the_next);
     ADD(what_is_no_ledger_is_set_aside);
     ADD(an_empty_file_is_a_new_ledger);
     ADD(links_are_not_followed);

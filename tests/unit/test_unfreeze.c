@@ -73,7 +73,7 @@ static void lay_out(Bed *bed, const KeeperFilesystemState states[COUNT])
         char *path = rig_path(bed->rig, i, "");
 
         g_ptr_array_add(paths, path);
-        specs[i] = (LedgerFilesystemSpec){8, i, bed->rig->ranks[i], path};
+        specs[i] = (LedgerFilesystemSpec){8, i, bed->rig->ranks[i], path, "/dev/sda", "ext4"};
     }
     g_assert_true(ledger_begin(bed->ledger, "operation", specs, COUNT, NULL, 0, &error));
     g_assert_no_error(error);
