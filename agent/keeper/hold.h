@@ -19,8 +19,11 @@
 #include "keeper/message.h"
 #include <stdbool.h>
 
-/* Jobs that may be stuck for good (FIFREEZE, syncfs) leave this many workers free to thaw. */
-#define HOLD_SLOW_MAX  12u
+/* FIFREEZEs and syncfs at once: each mostly waits (grace periods, the disk), so many cost no more
+ * processor than few. A worker costs 12 KiB of locked memory; begun while something is frozen it
+ * might have to wait for memory, so they are there before. */
+#define HOLD_SLOW_MAX 64u
+/* Those may be stuck for good: so many workers are left to thaw. */
 #define HOLD_THAW_KEPT 4u
 /* A level's FITHAWs by few threads: each takes a millisecond, waking a thread costs more. */
 #define HOLD_THAW_FEW 4u

@@ -274,5 +274,8 @@ int server_run(int fd, bool listening)
         watch_socket(server);
     }
     serve_flush(server);
+    pool_lock(&server->pool); /* the first worker may be beginning others */
+    pool_abandon(&server->pool);
+    pool_unlock(&server->pool);
     return 0;
 }

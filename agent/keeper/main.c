@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +126,8 @@ int main(int argc, char **argv)
     if (optind < argc)
         return usage("takes no arguments");
     raise_fd_limit();
+    /* A thread that begins others would get a heap of its own, and have it locked. */
+    (void)mallopt(M_ARENA_MAX, 1);
     /* A worker that is stuck in the kernel must not keep exit handlers or stdio waiting. */
     _exit(fd ? serve_connected(fd) : serve_activated());
 }

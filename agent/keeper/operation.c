@@ -38,6 +38,7 @@ static void forget(Server *server)
 {
     set_timer(server->tick_fd, 0, 0, 0);
     set_timer(server->limit_fd, 0, 0, 0);
+    pool_clear(&server->pool);
     for (uint32_t i = 0; i < server->count; i++)
         if (server->entries[i].fd >= 0)
             (void)close(server->entries[i].fd);

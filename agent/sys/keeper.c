@@ -290,9 +290,16 @@ bool keeper_is_idle(Keeper *keeper)
 
     if (!keeper->ready)
         return false;
-    if (keeper->pending > 0)
+    if (keeper->pending == 0)
+        return true;
+    /* No heartbeats without an operation: this question is the only sign of life. */
+    if (keeper->asked_us == 0)
+        keeper->asked_us = deadline_now();
+    if (deadline_now() - keeper->asked_us > KEEPER_TICKS_MAX * KEEPER_BEAT_US)
+        give_up(keeper, "the keeper does not answer");
+    else
         request(keeper, &hello, -1);
-    return keeper->pending == 0;
+    return false;
 }
 
 /* --- reading -----------------------------------------------------------------------------------
@@ -322,6 +329,7 @@ static void begin_beats(Keeper *keeper)
 static void on_message(Keeper *keeper, const KeeperMessage *message)
 {
     keeper->unanswered = 0;
+    keeper->asked_us = 0;
     if (message->type == KEEPER_HELLO)
         keeper->pending = message->pending;
     if (message->type == KEEPER_HELLO && !keeper->ready) {
@@ -375,6 +383,7 @@ void keeper_linked(Keeper *keeper, int fd)
 
     keeper->fd = fd;
     keeper->unanswered = 0;
+    keeper->asked_us = 0;
     keeper_set_reason(keeper, "the keeper has not answered yet");
     keeper->read_source = watch(keeper, G_IO_IN | G_IO_HUP | G_IO_ERR, on_readable);
     request(keeper, &hello, -1);

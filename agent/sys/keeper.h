@@ -59,7 +59,8 @@ bool keeper_disarm(Keeper *keeper);
 bool keeper_others_gone(Keeper *keeper);
 uint32_t keeper_pid(const Keeper *keeper); /* of the one connected to; 0: none is ready */
 /* The connected keeper has no call of an earlier service in the kernel any more. False also when it
- * is not ready or did not say yet; it is asked anew by this. */
+ * is not ready or did not say yet; it is asked anew by this, and killed when it does not answer for
+ * KEEPER_TICKS_MAX beats: it could freeze something yet. */
 bool keeper_is_idle(Keeper *keeper);
 
 /* Thaws fds without the keeper: FITHAW by ranks in reverse, in a few throw-away threads with fd

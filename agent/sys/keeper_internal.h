@@ -28,6 +28,7 @@ struct Keeper {
     int pidfd;           /* of the keeper connected to; -1: none */
     GArray *leaving;     /* int: pidfds of those before it that are not gone yet */
     unsigned unanswered; /* BEATs in a row without any message */
+    int64_t asked_us;    /* since when keeper_is_idle() has no answer; 0: it has */
     char *reason;        /* why not ready */
     char *doom;          /* why the main loop will drop the connection */
     GQueue queue;        /* of KeeperPacket */

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "keeper/hold.h"
 #include "keeper_rig.h"
 
 static void freezes_by_ranks_and_thaws_in_reverse(void)
@@ -73,6 +74,36 @@ static void one_rank_goes_in_parallel(void)
         earliest_end = MIN(earliest_end, call.end);
     }
     g_assert_cmpint(latest_start, <, earliest_end);
+}
+
+/* As many at once as there are workers for it, and the rest after them. */
+static void more_than_there_are_workers(void)
+{
+    enum { COUNT = HOLD_SLOW_MAX + 16 };
+    g_autoptr(Rig) rig = rig_new(COUNT);
+    RigCall calls[COUNT];
+    unsigned most = 0;
+
+    for (unsigned i = 0; i < COUNT; i++)
+        rig_write(rig, i, ".inject", "freeze delay 300\n");
+    rig_arm(rig);
+    rig_freeze(rig);
+    for (unsigned i = 0; i < COUNT; i++)
+        calls[i] = rig_call(rig, i, "freeze");
+    for (unsigned i = 0; i < COUNT; i++) {
+        unsigned same_time = 0;
+
+        g_assert_cmpuint(calls[i].calls, ==, 1);
+        for (unsigned j = 0; j < COUNT; j++)
+            same_time += calls[j].start <= calls[i].start && calls[i].start < calls[j].end;
+        most = MAX(most, same_time);
+    }
+    g_test_message("%u freezes at once", most);
+    g_assert_cmpuint(most, <=, HOLD_SLOW_MAX);
+    g_assert_cmpuint(most, >=, HOLD_SLOW_MAX * 3 / 4);
+    rig_ask(rig, KEEPER_THAW);
+    g_assert_cmpuint(rig_expect(rig, KEEPER_THAW_DONE).count, ==, COUNT);
+    rig_disarm(rig);
 }
 
 static void an_error_stops_the_freeze(void)
@@ -212,17 +243,18 @@ static void a_late_level_does_not_hold_up_the_next(void)
 /* A storage that died under more filesystems than there are workers. */
 static void stuck_thaws_do_not_use_up_the_workers(void)
 {
-    g_autoptr(Rig) rig = rig_new(42);
+    enum { STUCK = HOLD_SLOW_MAX + HOLD_THAW_KEPT + 16, COUNT = STUCK + 1 };
+    g_autoptr(Rig) rig = rig_new(COUNT);
 
-    for (unsigned i = 1; i < 42; i++)
+    for (unsigned i = 1; i < COUNT; i++)
         rig_write(rig, i, ".inject", "thaw hang\n");
-    for (unsigned i = 2; i < 42; i++)
-        rig->ranks[i] = i < 22 ? 1 : 2;
+    for (unsigned i = 2; i < COUNT; i++)
+        rig->ranks[i] = i < COUNT / 2 ? 1 : 2;
     rig_arm(rig);
     rig_freeze(rig);
     rig_ask(rig, KEEPER_THAW);
     g_assert_true(rig_thawed_within(rig, 0, 1500));
-    for (unsigned i = 1; i < 42; i++)
+    for (unsigned i = 1; i < COUNT; i++)
         rig_write(rig, i, ".release", "");
     while (rig_expect(rig, KEEPER_THAW_DONE).pending > 0)
         continue;
@@ -422,6 +454,7 @@ int main(int argc, char **argv)
     g_test_add_func("/keeper/freezes_by_ranks_and_thaws_in_reverse",
                     freezes_by_ranks_and_thaws_in_reverse);
     g_test_add_func("/keeper/one_rank_goes_in_parallel", one_rank_goes_in_parallel);
+    g_test_add_func("/keeper/more_than_there_are_workers", more_than_there_are_workers);
     g_test_add_func("/keeper/an_error_stops_the_freeze", an_error_stops_the_freeze);
     g_test_add_func("/keeper/an_error_that_may_be_goes_on", an_error_that_may_be_goes_on);
     g_test_add_func("/keeper/a_foreign_freeze_is_never_thawed", a_foreign_freeze_is_never_thawed);

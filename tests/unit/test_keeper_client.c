@@ -323,9 +323,8 @@ static int listen_at(const char *path)
     return fd;
 }
 
-static int accept_hello(Client *client, int listener)
+static int accept_with(Client *client, int listener, const KeeperMessage *hello)
 {
-    const KeeperMessage hello = {.type = KEEPER_HELLO, .version = KEEPER_VERSION};
     struct pollfd newcomer = {.fd = listener, .events = POLLIN};
     KeeperMessage message = {0};
     int fd;
@@ -335,9 +334,16 @@ static int accept_hello(Client *client, int listener)
     fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     g_assert_cmpint(recv(fd, &message, sizeof message, 0), ==, sizeof message);
     g_assert_cmpuint(message.type, ==, KEEPER_HELLO);
-    rig_send_raw(fd, &hello, sizeof hello, NULL, 0);
+    rig_send_raw(fd, hello, sizeof *hello, NULL, 0);
     g_assert_true(reaches(&client->ready, client->ready + 1, WAIT_US));
     return fd;
+}
+
+static int accept_hello(Client *client, int listener)
+{
+    const KeeperMessage hello = {.type = KEEPER_HELLO, .version = KEEPER_VERSION};
+
+    return accept_with(client, listener, &hello);
 }
 
 static void connects_when_the_socket_appears(void)
@@ -433,6 +439,42 @@ static void beats_only_while_armed(void)
     g_rmdir(top);
 }
 
+/* It greets a service that recovers, has a call in the kernel yet, and says no more: it could
+ * freeze something when it goes on, so it must not. */
+static void silent_with_something_pending_it_is_killed(void)
+{
+    g_autofree char *top = g_dir_make_tmp("keeper-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(top, "keeper", NULL);
+    int listener = listen_at(path), status = 0, fd;
+    g_autoptr(Client) client = client_new(path, NULL);
+    KeeperMessage hello = {.type = KEEPER_HELLO, .version = KEEPER_VERSION, .pending = 1};
+    pid_t child = fork();
+    gint64 began;
+
+    for (; child == 0;)
+        pause();
+    hello.pid = (uint32_t)child;
+    fd = accept_with(client, listener, &hello);
+    g_assert_false(keeper_is_idle(client->keeper));
+    g_assert_false(reaches(&client->lost, 1, 200 * USEC_PER_MSEC));
+    rig_send_raw(fd, &hello, sizeof hello, NULL, 0); /* a sign of life: the time counts anew */
+    g_assert_false(reaches(&client->lost, 1, 50 * USEC_PER_MSEC));
+    began = g_get_monotonic_time();
+    while (client->lost == 0 && g_get_monotonic_time() - began < 8 * G_USEC_PER_SEC) {
+        g_assert_false(keeper_is_idle(client->keeper));
+        (void)reaches(&client->lost, 1, 50 * USEC_PER_MSEC);
+    }
+    g_assert_cmpuint(client->lost, ==, 1);
+    g_assert_cmpint(g_get_monotonic_time() - began, >=, KEEPER_TICKS_MAX * KEEPER_BEAT_US);
+    g_assert_nonnull(strstr(client->reason, "does not answer"));
+    g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+    g_assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    close(fd);
+    close(listener);
+    g_unlink(path);
+    g_rmdir(top);
+}
+
 #define ADD(function) g_test_add_func("/keeper_client/" #function, function)
 
 int main(int argc, char **argv)
@@ -452,5 +494,6 @@ int main(int argc, char **argv)
     ADD(another_version_is_not_ready);
     ADD(a_keeper_that_does_not_read_is_lost);
     ADD(beats_only_while_armed);
+    ADD(silent_with_something_pending_it_is_killed);
     return g_test_run();
 }

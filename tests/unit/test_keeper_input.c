@@ -243,7 +243,7 @@ static void a_ledger_cut_short_is_no_death(void)
 
 static void it_costs_little_and_sleeps_when_idle(void)
 {
-    g_autoptr(Rig) rig = rig_new(5);
+    g_autoptr(Rig) rig = rig_new(100);
     long switches;
 
     if (g_getenv("QUIESCED_SANITIZED")) {
@@ -255,7 +255,7 @@ static void it_costs_little_and_sleeps_when_idle(void)
     g_test_message("frozen: RssAnon %ld kB, VmLck %ld kB, VmRSS %ld kB",
                    status_value(rig->pid, "RssAnon:"), status_value(rig->pid, "VmLck:"),
                    status_value(rig->pid, "VmRSS:"));
-    g_assert_cmpint(status_value(rig->pid, "RssAnon:"), <, 800);
+    g_assert_cmpint(status_value(rig->pid, "RssAnon:"), <, 1500);
     rig_disarm(rig);
     g_test_message("idle: RssAnon %ld kB, VmLck %ld kB", status_value(rig->pid, "RssAnon:"),
                    status_value(rig->pid, "VmLck:"));
