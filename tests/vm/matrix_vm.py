@@ -20,7 +20,7 @@ from vmlab.image import say
 from vmlab.machine import GUEST, Qmp, Vm
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-TOOLS = ("watcher", "labtool")
+TOOLS = ("watcher",)
 SAVE_SECONDS = 120
 
 

@@ -16,7 +16,8 @@ from .image import Image, build, say
 BOOT_SECONDS = 240  # about 20 s here; a loaded machine takes much longer
 PORTS = ("org.qemu.guest_agent.0", "org.quiesced.stock.0", "org.quiesced.lab.0")
 SCRIPTS = ("labd.py", "deadfs.py")
-HELPERS = ("stallwriter", "holdup", "nsfarm")  # built here, without libraries
+# Built here, without libraries.
+HELPERS = ("stallwriter", "holdup", "nsfarm", "labtool", "thawclock", "barespawn")
 GUEST = Path(__file__).resolve().parent.parent / "vmguest"
 
 
