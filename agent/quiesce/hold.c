@@ -26,7 +26,10 @@ static void fail_hold(Operation *operation, const Participant *participant, cons
                        coordinator->state == STATE_PREPARING ? "prepare" : "freeze", reason, 0);
         return;
     }
-    if (coordinator_event(coordinator, EVENT_HOLD_LOST) != ACTION_NOTE_LOSS)
+    /* Seen after the host's thaw, and before this one was told to let go: it was lost before, or
+     * nobody can say. A snapshot taken once more is the lesser harm. */
+    if (coordinator_event(coordinator, EVENT_HOLD_LOST) != ACTION_NOTE_LOSS &&
+        (coordinator->state != STATE_THAWING || coordinator->verdict || operation->told))
         return;
     verdict = g_strdup_printf("%s: %s", participant->name, reason);
     coordinator_note_loss(coordinator, ENDED_BY_PARTICIPANT_LOST, verdict);
@@ -41,9 +44,8 @@ void operation_hold_lost(Participant *participant, const StepOutcome *outcome, g
     Member *member = NULL;
     unsigned index = 0;
 
-    /* After the host's thaw the snapshot is taken; what is let go of is released anyway. */
-    if (operation->releasing || !find_member(operation, participant, &index) ||
-        !operation->members[index].held)
+    if (!find_member(operation, participant, &index) || !operation->members[index].held ||
+        operation->members[index].letting_go)
         return;
     member = &operation->members[index];
     member->held = false;

@@ -257,6 +257,14 @@ static GPtrArray *select_mounts(Operation *operation)
     return g_steal_pointer(&selected);
 }
 
+/* What recovery calls; it has no use for D-Bus ones, whose guards tell them by themselves. */
+static HookKind hook_kind(const Participant *participant)
+{
+    if (participant->kind == PARTICIPANT_SESSION_HOOK)
+        return HOOK_SESSION;
+    return participant->kind == PARTICIPANT_STOCK_HOOK ? HOOK_STOCK : HOOK_PLAIN;
+}
+
 static bool lay_out_ledger(Operation *operation, GError **error)
 {
     Ledger *ledger = operation->owner->spec.ledger;
@@ -273,7 +281,7 @@ static bool lay_out_ledger(Operation *operation, GError **error)
         participants[i] = (LedgerParticipantSpec){
             .name = participant->name,
             .path = participant->source,
-            .kind = participant->kind == PARTICIPANT_STOCK_HOOK ? HOOK_STOCK : HOOK_PLAIN,
+            .kind = hook_kind(participant),
             /* Not to be called by whoever comes next: its guard hangs up with us. */
             .verbs = participant->kind == PARTICIPANT_DBUS ? 0 : participant->verbs,
             .order = participant->order,

@@ -30,6 +30,13 @@ const char *verb_name(Verb verb)
     return NAMES[verb];
 }
 
+ParticipantKind participant_kind_of(HookKind kind)
+{
+    if (kind == HOOK_SESSION)
+        return PARTICIPANT_SESSION_HOOK;
+    return kind == HOOK_STOCK ? PARTICIPANT_STOCK_HOOK : PARTICIPANT_HOOK;
+}
+
 const char *participant_step_name(ParticipantKind kind, Verb verb)
 {
     return kind == PARTICIPANT_SESSION_HOOK && verb == VERB_FREEZE ? "hold" : verb_name(verb);

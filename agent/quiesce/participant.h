@@ -26,6 +26,7 @@ const char *participant_kind_name(ParticipantKind kind); /* "hook", "session-hoo
 
 typedef enum { VERB_PREPARE, VERB_FREEZE, VERB_THAW, VERB_ABORT, VERB_COMPLETE, VERB_COUNT } Verb;
 const char *verb_name(Verb verb); /* "prepare", … */
+ParticipantKind participant_kind_of(HookKind kind);
 /* As in reports: the freeze of a session hook is its "hold". */
 const char *participant_step_name(ParticipantKind kind, Verb verb);
 
@@ -120,3 +121,5 @@ typedef struct {
     bool report_output; /* put the last output line into the reason */
 } HookOptions;
 Participant *hook_participant_new(const Hook *hook, const HookOptions *options);
+/* quiesce/session_hook.c: the same for Type=session; hook_participant_new() makes it. */
+Participant *session_hook_new(const Hook *hook, const HookOptions *options);

@@ -12,6 +12,7 @@
  */
 #include "quiesce/coordinator_internal.h"
 
+#include "sys/ready_socket.h"
 #include "sys/sysrq.h"
 
 #include <unistd.h>
@@ -252,6 +253,7 @@ void coordinator_recover(Coordinator *coordinator)
 
     if (!ledger)
         return;
+    ready_socket_clean(coordinator->spec.runtime_dir);
     recover_settings(coordinator);
     if (ledger_verdict(ledger, &coordinator->verdict_data)) {
         coordinator->verdict = true;

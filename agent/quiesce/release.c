@@ -46,6 +46,7 @@ static bool release_begin(unsigned index, Verb *verb, gpointer user_data)
         ledger_participant_released(ledger, index);
         return false;
     }
+    member->letting_go = true;
     member->step = report_step_begin(operation->report, member->entry, *verb);
     ledger_participant_called(ledger, index, 1u << *verb);
     return true;

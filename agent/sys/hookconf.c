@@ -16,7 +16,8 @@
 
 typedef struct {
     Hook *hook;
-    unsigned seen; /* bits of the indexes in KEYS */
+    unsigned seen;  /* bits of the indexes in KEYS */
+    char *verbs_at; /* location of Verbs= */
 } ConfReader;
 
 typedef bool (*ConfSetter)(Hook *hook, const char *value, GError **error);
@@ -116,7 +117,7 @@ static bool set_user(Hook *hook, const char *value, GError **error)
 static bool set_type(Hook *hook, const char *value, GError **error)
 {
     if (strcmp(value, "session") == 0)
-        refuse(hook, "Type=session is not supported yet");
+        hook->kind = HOOK_SESSION;
     else if (strcmp(value, "oneshot") != 0)
         return fail(error, "Type: '%s' is not oneshot or session", value);
     return true;
@@ -171,13 +172,14 @@ static bool read_key(const char *group, const char *key, const char *value, cons
     ConfReader *reader = user_data;
 
     (void)group;
-    (void)location;
     for (unsigned i = 0; i < G_N_ELEMENTS(KEYS); i++) {
         if (strcmp(KEYS[i].name, key) != 0)
             continue;
         if (reader->seen & (1u << i))
             return fail(error, "%s stands here a second time", key);
         reader->seen |= 1u << i;
+        if (KEYS[i].set == set_verbs)
+            reader->verbs_at = g_strdup(location);
         return KEYS[i].set(reader->hook, value, error);
     }
     return fail(error,
@@ -186,9 +188,28 @@ static bool read_key(const char *group, const char *key, const char *value, cons
                 key);
 }
 
+/* Its verbs are those that it is called with besides being held and let go of. */
+static bool finish_session(Hook *hook, const char *verbs_at, GError **error)
+{
+    unsigned named = verbs_at ? hook->verbs : 0;
+
+    if (named & (HOOK_VERB_FREEZE | HOOK_VERB_THAW))
+        return fail(error,
+                    "%s: Verbs: a session hook holds from freeze to thaw by itself; name only "
+                    "prepare, abort and complete, or leave the key out",
+                    verbs_at);
+    hook->verbs = HOOK_VERBS_SESSION | named;
+    if (named & HOOK_VERB_ABORT)
+        hook->verbs |= HOOK_VERB_SESSION_ABORT;
+    return true;
+}
+
 bool hookconf_read(const char *path, Hook *hook, GError **error)
 {
     ConfReader reader = {.hook = hook};
+    g_autofree char *verbs_at = NULL;
+    bool fine = keyfile_read(path, read_group, read_key, &reader, error);
 
-    return keyfile_read(path, read_group, read_key, &reader, error);
+    verbs_at = reader.verbs_at;
+    return fine && (hook->kind != HOOK_SESSION || finish_session(hook, verbs_at, error));
 }

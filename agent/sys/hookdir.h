@@ -25,7 +25,11 @@
 #define HOOKDIR_ORDER_MAX 99u
 #define HOOKDIR_ORDER     50u /* default */
 
-typedef enum { HOOK_PLAIN, HOOK_STOCK } HookKind; /* quiesced's contract, or freeze|thaw only */
+typedef enum {
+    HOOK_PLAIN,   /* quiesced's contract: a process a verb */
+    HOOK_STOCK,   /* freeze|thaw only */
+    HOOK_SESSION, /* Type=session: one process holds from freeze to thaw */
+} HookKind;
 
 typedef enum { ON_FAILURE_ABORT, ON_FAILURE_DEGRADE } OnFailure;
 
@@ -36,7 +40,10 @@ enum {
     HOOK_VERB_THAW = 1 << 2,
     HOOK_VERB_ABORT = 1 << 3,
     HOOK_VERB_COMPLETE = 1 << 4, /* opt-in */
+    /* A session hook always gets abort, which ends its process; this one is called with it too. */
+    HOOK_VERB_SESSION_ABORT = 1 << 5,
 };
+#define HOOK_VERBS_SESSION (HOOK_VERB_FREEZE | HOOK_VERB_THAW | HOOK_VERB_ABORT)
 #define HOOK_VERBS_DEFAULT (HOOK_VERB_PREPARE | HOOK_VERB_FREEZE | HOOK_VERB_THAW | HOOK_VERB_ABORT)
 
 typedef struct {

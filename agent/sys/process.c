@@ -39,6 +39,7 @@ struct Process {
     ProcessEnd end;       /* what end_source will report */
     int error;            /* why there is no pipe */
     bool killing;
+    bool whole_group;
     bool done;
 };
 
@@ -156,7 +157,7 @@ static bool reap(Process *process, siginfo_t *info)
     if (info->si_pid == 0)
         return false;
     /* Whoever in the group ignores SIGTERM: the unreaped leader keeps the group's number ours. */
-    if (process->killing)
+    if (process->killing || process->whole_group)
         signal_group(process, SIGKILL);
     (void)waitid(IDTYPE_PIDFD, (id_t)process->pidfd, info, WEXITED | WNOHANG);
     process->pid = 0;
@@ -225,6 +226,8 @@ static void spawned(const SpawnResult *result, gpointer user_data)
     if (process->output_fd >= 0)
         process->output_source = watch_fd(process->output_fd, G_IO_IN | G_IO_HUP,
                                           G_PRIORITY_DEFAULT_IDLE, output_ready, process);
+    if (process->events.started && !process->killing)
+        process->events.started(process, process->user_data);
 }
 
 static gboolean end_now(gpointer user_data)
@@ -276,10 +279,13 @@ Process *process_start(const ProcessSpec *spec, Deadline deadline, const Process
     process->output.max = spec->output_max;
     process->started_us = deadline_now();
     process->end = PROCESS_TIMED_OUT;
+    process->whole_group = spec->whole_group;
     if (spec->output_max > 0) {
         output = open_output(process);
         if (output < 0) {
             process->error = errno;
+            if (spec->input > 0)
+                close(spec->input);
             process->end_source = deadline_source_new(deadline_in(0), fail_now, process);
             return process;
         }
@@ -288,7 +294,7 @@ Process *process_start(const ProcessSpec *spec, Deadline deadline, const Process
     process->job = spawner_start(&(SpawnSpec){.path = spec->path,
                                               .argv = spec->argv,
                                               .envp = spec->envp,
-                                              .input = SPAWN_NULL,
+                                              .input = spec->input > 0 ? spec->input : SPAWN_NULL,
                                               .output = output,
                                               .error = SPAWN_OUTPUT},
                                  spawned, process);
@@ -308,6 +314,20 @@ void process_cancel(Process *process)
     begin_kill(process);
     deadline_source_clear(&process->end_source);
     process->end_source = deadline_source_new(deadline_in(0), end_now, process);
+}
+
+void process_set_deadline(Process *process, Deadline deadline)
+{
+    if (process->done || process->killing || (!process->job && process->pid == 0))
+        return;
+    deadline_source_clear(&process->end_source);
+    process->end_source = deadline_source_new(deadline, end_now, process);
+}
+
+void process_check(Process *process)
+{
+    if (!process->done && !process->job && process->pid > 0)
+        (void)end_if_exited(process);
 }
 
 void process_abandon(Process *process)

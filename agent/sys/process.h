@@ -39,6 +39,8 @@ typedef struct {
 typedef struct Process Process;
 
 typedef struct {
+    /* Optional: it runs; process_pid() is known. Not called when it is being killed already. */
+    void (*started)(Process *process, gpointer user_data);
     /* Once, from the main loop, never from within process_start() or process_cancel(). */
     void (*done)(Process *process, const ProcessResult *result, gpointer user_data);
     /* The process no longer exists (after `done`, possibly in the same dispatch); the last call.
@@ -51,15 +53,25 @@ typedef struct {
     const char *const *argv;
     const char *const *envp;
     size_t output_max; /* 0: output goes to /dev/null */
+    int input;         /* becomes stdin; taken over; 0: /dev/null */
+    /* What is left of its group when it ends by itself is killed: it holds something that nobody
+     * would release. */
+    bool whole_group;
 } ProcessSpec;
 
-/* Never fails: a start that does not work is `done` with PROCESS_FAILED. stdin is /dev/null, cwd
- * "/", signals are default and unblocked, other fds closed. `spec` is copied. */
+/* Never fails: a start that does not work is `done` with PROCESS_FAILED. cwd is "/", signals are
+ * default and unblocked, other fds closed. `spec` is copied. */
 Process *process_start(const ProcessSpec *spec, Deadline deadline, const ProcessEvents *events,
                        gpointer user_data);
 /* Ends it now as at the deadline, with PROCESS_CANCELLED; nothing when `done` was already called.
  */
 void process_cancel(Process *process);
+/* From now on this is the deadline; nothing when `done` was already called or it is being killed.
+ */
+void process_set_deadline(Process *process, Deadline deadline);
+/* Looks now whether it has ended, without waiting; `done` and `gone` are called from within then.
+ */
+void process_check(Process *process);
 /* Drops the callbacks; the process is killed if it still runs and freed when reaped. */
 void process_abandon(Process *process);
 pid_t process_pid(const Process *process); /* 0 until started */

@@ -91,7 +91,8 @@ static inline void child_start_argv(Child *child, const char *const *argv, int64
 {
     static const ProcessEvents EVENTS = {.done = child_done, .gone = child_gone};
     static const char *const ENVIRONMENT[] = {"PATH=/usr/bin:/bin", "ONLY=this", NULL};
-    const ProcessSpec spec = {argv[0], argv, ENVIRONMENT, output_max};
+    const ProcessSpec spec = {
+        .path = argv[0], .argv = argv, .envp = ENVIRONMENT, .output_max = output_max};
 
     child->in_start = true;
     child->process = process_start(&spec, deadline_in(timeout_us), &EVENTS, child);

@@ -157,8 +157,26 @@ static void while_freezing_it_is_rolled_back(void)
     rig_write(rig, "go-freeze", "");
 }
 
-/* What was held at the host's thaw is in the snapshot; a loss after it is none. */
-static void after_the_thaw_it_is_no_loss(void)
+/* The loss was there before the thaw and is seen after it: told, rather than passed over. */
+static void seen_before_it_was_told_to_let_go(void)
+{
+    g_autoptr(Rig) rig = rig_new("a");
+    Reply thaw;
+
+    rig_hook(rig, "app", "");
+    rig_start(rig);
+    rig_hold(rig);
+    rig_thaw(rig, &thaw);
+    g_assert_cmpint(state(rig), ==, STATE_THAWING);
+    lose(rig);
+    rig_answered(rig, &thaw);
+    assert_failed_like(&thaw, VERDICT);
+    rig_thaws(rig, 0);
+    assert_hooks(rig, "app prepare, app freeze, app abort");
+}
+
+/* What was held until it was told to let go is in the snapshot; a loss after it is none. */
+static void after_its_thaw_it_is_no_loss(void)
 {
     g_autoptr(Rig) rig = rig_new("a");
     Reply thaw;
@@ -167,6 +185,7 @@ static void after_the_thaw_it_is_no_loss(void)
     rig_start(rig);
     rig_hold(rig);
     rig_thaw(rig, &thaw);
+    rig_await(rig, rig_called(rig, "app thaw"));
     lose(rig);
     rig_write(rig, "go-thaw", "");
     rig_answered(rig, &thaw);
@@ -208,7 +227,8 @@ int main(int argc, char **argv)
     ADD(the_limit_afterwards_changes_no_verdict);
     ADD(a_freeze_afterwards_starts_anew);
     ADD(while_freezing_it_is_rolled_back);
-    ADD(after_the_thaw_it_is_no_loss);
+    ADD(seen_before_it_was_told_to_let_go);
+    ADD(after_its_thaw_it_is_no_loss);
     ADD(the_thaw_looks_first);
     return g_test_run();
 }

@@ -77,13 +77,28 @@ static void test_conf_errors(Fixture *f, gconstpointer data)
     }
 }
 
-static void test_conf_unsupported(Fixture *f, gconstpointer data)
+static void test_conf_session(Fixture *f, gconstpointer data)
 {
     (void)data;
     script(f->etc, "app");
     put(f->etc, "app.conf", "[Hook]\nType=session\nOrder=60\n", 0644);
-    assert_scan(f, "app:60:f!");
-    g_assert_cmpstr(nth(f, 0)->refused, ==, "Type=session is not supported yet");
+    assert_scan(f, "app:60:e");
+    g_assert_cmpint(nth(f, 0)->kind, ==, HOOK_SESSION);
+    put(f->etc, "app.conf", "[Hook]\nVerbs=prepare,complete\nType=session\n", 0644);
+    assert_scan(f, "app:50:1f");
+    put(f->etc, "app.conf", "[Hook]\nType=session\nVerbs=abort\n", 0644);
+    assert_scan(f, "app:50:2e");
+    put(f->etc, "app.conf", "[Hook]\nType=oneshot\nVerbs=abort\n", 0644);
+    assert_scan(f, "app:50:8");
+    g_assert_cmpint(nth(f, 0)->kind, ==, HOOK_PLAIN);
+    put(f->etc, "app.conf", "[Hook]\nVerbs=freeze,thaw\nType=session\n", 0644);
+    assert_refused(f, "app.conf:2: Verbs: a session hook holds");
+}
+
+static void test_conf_unsupported(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    script(f->etc, "app");
     put(f->etc, "app.conf", "[Hook]\nUser=postgres\nOnFailure=degrade\n", 0644);
     assert_scan(f, "app:50:f!");
     g_assert_cmpstr(nth(f, 0)->refused, ==, "User= is not supported yet");
@@ -114,6 +129,7 @@ int main(int argc, char **argv)
         {"/hookconf/all_keys", test_conf},
         {"/hookconf/etc_configures_usr", test_conf_precedence},
         {"/hookconf/errors_name_file_and_line", test_conf_errors},
+        {"/hookconf/session", test_conf_session},
         {"/hookconf/not_supported_yet", test_conf_unsupported},
         {"/hookconf/must_be_trusted", test_conf_trust},
     };
