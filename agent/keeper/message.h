@@ -58,6 +58,7 @@
 #define KEEPER_NAME_SIZE        256u /* mount points, names and paths in the ledger; cut if longer */
 #define KEEPER_REASON_SIZE      160u
 #define KEEPER_WORD_SIZE        40u      /* a channel, a filesystem's type */
+#define KEEPER_USER_SIZE        64u      /* User= of a hook; a longer one is refused */
 #define KEEPER_BEAT_US          500000   /* the service's heartbeat while armed */
 #define KEEPER_TICKS_MAX        10u      /* keeper ticks of 500 ms without a message: hung */
 #define KEEPER_GRACE_US         10000000 /* for the host's thaw when the limit fired late */
@@ -137,8 +138,11 @@ typedef struct {
     uint32_t held;      /* called and not released */
     uint32_t kind, verbs;
     uint32_t order, on_failure, result; /* for the report of a recovery */
+    uint32_t session_pid;               /* the process that holds, 0: none */
+    int64_t session_started_us;         /* CLOCK_BOOTTIME */
     char name[KEEPER_NAME_SIZE];
     char path[KEEPER_NAME_SIZE];
+    char user[KEEPER_USER_SIZE]; /* whom it runs as; "": the service's own */
 } KeeperLedgerParticipant;
 
 typedef struct {

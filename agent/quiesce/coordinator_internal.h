@@ -14,10 +14,10 @@
 
 typedef struct {
     ReportParticipant *entry;
-    unsigned step; /* of the call under way */
-    bool called;   /* got prepare or freeze: is owed a thaw or abort */
-    bool failed;   /* got abort instead of thaw, no further verb before */
-    bool held;     /* its freeze (or prepare, when it wants no freeze) succeeded */
+    unsigned step;   /* of the call under way */
+    bool called;     /* got prepare or freeze: is owed a thaw or abort */
+    bool failed;     /* got abort instead of thaw, no further verb before */
+    bool held;       /* its freeze (or prepare, when it wants no freeze) succeeded */
     bool letting_go; /* thaw or abort was called */
     bool released;
 } Member;

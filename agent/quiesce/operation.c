@@ -48,6 +48,10 @@ static bool member_answered(unsigned index, Verb verb, const StepOutcome *outcom
     ledger_participant_result(operation->owner->spec.ledger, index, member->entry->result);
     if (outcome->result == STEP_OK) {
         member->held = true;
+        if (participant->holder > 0)
+            ledger_participant_session(operation->owner->spec.ledger, index,
+                                       (uint32_t)participant->holder,
+                                       participant->holder_started_us);
         return true;
     }
     member->failed = true;
@@ -195,7 +199,8 @@ void operation_fail(Operation *operation, const char *name, const char *phase, c
 static void add_participants(Operation *operation)
 {
     const Config *config = operation->owner->spec.config;
-    HookOptions options = {operation->owner->spec.runtime_dir, config->hooks.report_output};
+    HookOptions options = {.runtime_dir = operation->owner->spec.runtime_dir,
+                           .report_output = config->hooks.report_output};
     unsigned concerned = 0;
 
     for (unsigned i = 0; i < operation->survey->hooks->len; i++)
@@ -281,6 +286,7 @@ static bool lay_out_ledger(Operation *operation, GError **error)
         participants[i] = (LedgerParticipantSpec){
             .name = participant->name,
             .path = participant->source,
+            .user = participant->user,
             .kind = hook_kind(participant),
             /* Not to be called by whoever comes next: its guard hangs up with us. */
             .verbs = participant->kind == PARTICIPANT_DBUS ? 0 : participant->verbs,

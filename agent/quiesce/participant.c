@@ -62,6 +62,7 @@ void participant_free(Participant *participant)
     g_clear_pointer(&participant->source, g_free);
     g_clear_pointer(&participant->mountpoints, g_strfreev);
     g_clear_pointer(&participant->refused, g_free);
+    g_clear_pointer(&participant->user, g_free);
     participant->ops->free(participant);
 }
 

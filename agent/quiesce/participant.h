@@ -87,6 +87,10 @@ struct Participant {
     OnFailure on_failure;
     char **mountpoints; /* run only when one of these is being frozen; NULL: always */
     char *refused;      /* reason; such a participant is never called */
+    char *user;         /* whom its scripts run as; NULL: the service's own */
+    /* The process that holds, while a freeze was answered STEP_OK; 0: none. */
+    pid_t holder;
+    int64_t holder_started_us; /* CLOCK_BOOTTIME */
     /* Told when busy() went from true to false; set by the owner. */
     void (*settled)(Participant *participant, gpointer user_data);
     gpointer settled_data;
@@ -119,6 +123,9 @@ typedef struct {
 typedef struct {
     const char *runtime_dir;
     bool report_output; /* put the last output line into the reason */
+    /* Type=session: what a predecessor started, whose end abort waits for; 0: nothing. */
+    pid_t holder;
+    int64_t holder_started_us;
 } HookOptions;
 Participant *hook_participant_new(const Hook *hook, const HookOptions *options);
 /* quiesce/session_hook.c: the same for Type=session; hook_participant_new() makes it. */

@@ -134,12 +134,17 @@ static void recover_participants(Operation *operation)
 {
     Coordinator *coordinator = operation->owner;
     Ledger *ledger = coordinator->spec.ledger;
-    HookOptions options = {coordinator->spec.runtime_dir, true};
     unsigned count = ledger_participants(ledger);
 
     operation->members = g_new0(Member, count + 1);
     for (unsigned i = 0; i < count; i++) {
         const KeeperLedgerParticipant *entry = ledger_participant(ledger, i);
+        const HookOptions options = {
+            .runtime_dir = coordinator->spec.runtime_dir,
+            .report_output = true,
+            .holder = (pid_t)entry->session_pid,
+            .holder_started_us = entry->session_started_us,
+        };
         Hook hook = {
             .name = (char *)entry->name,
             .path = (char *)entry->path,

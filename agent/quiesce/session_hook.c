@@ -15,9 +15,11 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "quiesce/hook_call.h"
+#include "sys/orphan.h"
 #include "sys/ready_socket.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <time.h>
 #include <unistd.h>
 
 typedef enum { IDLE, STARTING, HELD, ENDING } Phase;
@@ -33,6 +35,9 @@ typedef struct {
     Process *process;
     GPtrArray *corpses; /* Process *: being killed, their calls were answered */
     ReadySocket *ready;
+    pid_t left_behind; /* by a predecessor; abort waits for its end */
+    int64_t left_behind_since_us;
+    Orphan *orphan;          /* the same while abort runs */
     int input;               /* our end of its stdin; -1: closed */
     bool given_up, flooding; /* STARTING: is being killed; because of its messages */
     HookCall call;
@@ -123,6 +128,7 @@ static void hold_done(Process *process, const ProcessResult *result, gpointer us
     Phase phase = self->phase;
 
     self->process = NULL;
+    self->participant.holder = 0;
     self->phase = IDLE;
     close_input(self);
     g_clear_pointer(&self->ready, ready_socket_free);
@@ -147,6 +153,28 @@ static void hold_gone(Process *process, gpointer user_data)
     if (self->corpses->len == 0 && !self->inner->ops->busy(self->inner) &&
         self->participant.settled)
         self->participant.settled(&self->participant, self->participant.settled_data);
+}
+
+static void left_behind_gone(bool killed, gpointer user_data)
+{
+    SessionHook *self = user_data;
+    StepOutcome outcome = {.result = killed ? STEP_TIMED_OUT : STEP_OK, .exit_code = -1};
+
+    g_clear_pointer(&self->orphan, orphan_free);
+    if (killed)
+        hook_set_reason(&outcome, "did not end when the agent had died; killed");
+    ended(self, &outcome);
+}
+
+/* False: there is nothing. It has seen the end of file already. */
+static bool end_left_behind(SessionHook *self)
+{
+    pid_t pid = self->left_behind;
+
+    self->left_behind = 0;
+    self->orphan =
+        orphan_watch(pid, self->left_behind_since_us, self->deadline, left_behind_gone, self);
+    return self->orphan != NULL;
 }
 
 /* --- its begin ----------------------------------------------------------------------------------
@@ -178,7 +206,11 @@ static void heard(bool ready, gpointer user_data)
 static void hold_started(Process *process, gpointer user_data)
 {
     SessionHook *self = user_data;
+    struct timespec now;
 
+    (void)clock_gettime(CLOCK_BOOTTIME, &now);
+    self->participant.holder = process_pid(process);
+    self->participant.holder_started_us = (int64_t)now.tv_sec * USEC_PER_SEC + now.tv_nsec / 1000;
     ready_socket_listen(self->ready, process_pid(process), heard, self);
 }
 
@@ -241,6 +273,8 @@ static void end_hold(SessionHook *self)
         self->phase = ENDING;
         close_input(self);
         process_set_deadline(self->process, self->deadline);
+    } else if (end_left_behind(self)) {
+        return;
     } else if (self->verb == VERB_ABORT && (self->hook->verbs & HOOK_VERB_SESSION_ABORT)) {
         call_inner(self);
     } else {
@@ -305,6 +339,7 @@ static void session_free(Participant *participant)
     g_ptr_array_free(self->corpses, TRUE);
     close_input(self);
     ready_socket_free(self->ready);
+    orphan_free(self->orphan);
     hook_call_clear(&self->call);
     participant_free(self->inner);
     hook_free(self->hook);
@@ -333,6 +368,8 @@ Participant *session_hook_new(const Hook *hook, const HookOptions *options)
     self->inner->settled_data = self;
     self->corpses = g_ptr_array_new();
     self->input = -1;
+    self->left_behind = options->holder;
+    self->left_behind_since_us = options->holder_started_us;
     hook_participant_init(&self->participant, &OPS, hook);
     return &self->participant;
 }

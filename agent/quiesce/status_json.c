@@ -223,7 +223,7 @@ typedef struct {
 static void plan_participants(Plan *plan, const GPtrArray *hooks)
 {
     const Config *config = plan->coordinator->spec.config;
-    HookOptions options = {plan->coordinator->spec.runtime_dir, config->hooks.report_output};
+    HookOptions options = {.runtime_dir = plan->coordinator->spec.runtime_dir};
     g_autoptr(GPtrArray) participants = coordinator_participants(plan->coordinator);
 
     for (unsigned i = 0; i < hooks->len; i++)

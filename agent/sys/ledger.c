@@ -152,6 +152,7 @@ static void terminate_texts(Ledger *ledger)
     for (unsigned i = 0; i < header->n_participants; i++) {
         ledger_participant_at(ledger, i)->name[KEEPER_NAME_SIZE - 1] = '\0';
         ledger_participant_at(ledger, i)->path[KEEPER_NAME_SIZE - 1] = '\0';
+        ledger_participant_at(ledger, i)->user[KEEPER_USER_SIZE - 1] = '\0';
     }
 }
 
@@ -248,6 +249,8 @@ static void lay_out(Ledger *ledger, const LedgerFilesystemSpec *filesystems,
         entry->on_failure = participants[i].on_failure;
         ledger_copy_text(entry->name, sizeof entry->name, participants[i].name);
         ledger_copy_text(entry->path, sizeof entry->path, participants[i].path);
+        if (participants[i].user)
+            ledger_copy_text(entry->user, sizeof entry->user, participants[i].user);
     }
 }
 
@@ -351,6 +354,17 @@ void ledger_participant_called(Ledger *ledger, unsigned index, uint32_t verb)
     entry = ledger_participant_at(ledger, index);
     ledger_store(&entry->last_verb, verb);
     ledger_store(&entry->held, 1);
+}
+
+void ledger_participant_session(Ledger *ledger, unsigned index, uint32_t pid, int64_t started_us)
+{
+    KeeperLedgerParticipant *entry;
+
+    if (index >= ledger->header->n_participants)
+        return;
+    entry = ledger_participant_at(ledger, index);
+    entry->session_started_us = started_us;
+    ledger_store(&entry->session_pid, pid);
 }
 
 void ledger_participant_released(Ledger *ledger, unsigned index)

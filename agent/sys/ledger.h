@@ -26,6 +26,7 @@ typedef struct {
     uint32_t kind;           /* HookKind */
     uint32_t verbs;
     uint32_t order, on_failure;
+    const char *user; /* whom it runs as; NULL: the service's own */
 } LedgerParticipantSpec;
 
 /* Maps or creates the file and takes its lock. Another holder: AGENT_ERROR_UNAVAILABLE naming its
@@ -56,6 +57,8 @@ unsigned ledger_participants(const Ledger *ledger);
 const KeeperLedgerParticipant *ledger_participant(const Ledger *ledger, unsigned index);
 /* Before the verb is sent: `verb` is a HOOK_VERB_ bit; held until ledger_participant_released(). */
 void ledger_participant_called(Ledger *ledger, unsigned index, uint32_t verb);
+/* The process that holds for it, started at `started_us` (CLOCK_BOOTTIME). */
+void ledger_participant_session(Ledger *ledger, unsigned index, uint32_t pid, int64_t started_us);
 void ledger_participant_released(Ledger *ledger, unsigned index);
 void ledger_participant_result(Ledger *ledger, unsigned index, uint32_t result); /* StepResult */
 

@@ -16,7 +16,7 @@ class Session(unittest.TestCase):
     """One service per case; the hook is "app"."""
 
     def setUp(self) -> None:
-        self.bed = Testbed()
+        self.bed = Testbed(config="[quiesce]\nparticipant-timeout=3\n")
         self.addCleanup(self.bed.__exit__)
 
     def start(self, hold: str = HOLDS, conf: str = "", others: str = "exit 0") -> None:
@@ -126,7 +126,6 @@ class Session(unittest.TestCase):
         self.bed.kill()
         time.sleep(0.5)
         self.assertTrue(self.alive())
-        (self.bed.root / "hooks/app.conf").write_text("[Hook]\nType=session\nTimeout=1\n")
         self.bed.start()
         self.host = self.bed.host()
         wait_for(lambda: not self.alive(), 20, "its end", self.bed)

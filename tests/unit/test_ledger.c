@@ -22,9 +22,9 @@ static const LedgerFilesystemSpec FILESYSTEMS[] = {{8, 1, 2, "/", "/dev/sda1", "
                                                    {8, 17, 0, "/srv/data", "/dev/sdb1", "xfs"}};
 static const LedgerParticipantSpec PARTICIPANTS[] = {
     {"postgresql", "/usr/lib/quiesced/hooks.d/50-postgresql", HOOK_PLAIN, HOOK_VERBS_DEFAULT, 50,
-     ON_FAILURE_ABORT},
+     ON_FAILURE_ABORT, "postgres"},
     {"old", "/etc/qemu/fsfreeze-hook.d/old", HOOK_STOCK, HOOK_VERB_FREEZE | HOOK_VERB_THAW, 7,
-     ON_FAILURE_DEGRADE},
+     ON_FAILURE_DEGRADE, NULL},
 };
 
 static void set_up(Fixture *fixture, gconstpointer data)
@@ -119,6 +119,7 @@ static void an_operation_survives_its_process(Fixture *fixture, gconstpointer da
         ledger_set_filesystem(mine, 1, KEEPER_FS_FROZEN);
         ledger_participant_called(mine, 0, HOOK_VERB_PREPARE);
         ledger_participant_called(mine, 0, HOOK_VERB_FREEZE);
+        ledger_participant_session(mine, 0, 4711, 12345);
         ledger_participant_called(mine, 1, HOOK_VERB_FREEZE);
         ledger_participant_released(mine, 1);
         ledger_save_writeback(mine, &(WritebackSettings){3000, 500});
@@ -144,6 +145,11 @@ static void an_operation_survives_its_process(Fixture *fixture, gconstpointer da
     g_assert_cmpuint(ledger_participant(ledger, 1)->held, ==, 0);
     g_assert_cmpuint(ledger_participant(ledger, 1)->kind, ==, HOOK_STOCK);
     g_assert_cmpstr(ledger_participant(ledger, 1)->name, ==, "old");
+    g_assert_cmpstr(ledger_participant(ledger, 0)->user, ==, "postgres");
+    g_assert_cmpstr(ledger_participant(ledger, 1)->user, ==, "");
+    g_assert_cmpuint(ledger_participant(ledger, 0)->session_pid, ==, 4711);
+    g_assert_cmpint(ledger_participant(ledger, 0)->session_started_us, ==, 12345);
+    g_assert_cmpuint(ledger_participant(ledger, 1)->session_pid, ==, 0);
     {
         WritebackSettings settings = {0};
 
