@@ -213,6 +213,7 @@ static void build_coordinator(Agent *agent, const HostProfile *profile)
         .log = agent->log,
         .paths = {agent->paths.mountinfo, agent->paths.sysfs, agent->paths.procfs,
                   agent->paths.run},
+        .runtime_dir = agent->paths.runtime_dir,
     };
 
     agent->coordinator = coordinator_new(&spec);

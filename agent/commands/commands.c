@@ -8,6 +8,7 @@
 #include "commands/ask.h"
 #include "commands/exec_table.h"
 #include "commands/families.h"
+#include "commands/file_table.h"
 
 #include <string.h>
 
@@ -15,6 +16,7 @@ struct Commands {
     CommandsContext context;
     Asker *asker;
     ExecTable *execs;
+    FileTable *files;
 };
 
 Commands *commands_new(const CommandsContext *context)
@@ -24,6 +26,7 @@ Commands *commands_new(const CommandsContext *context)
     commands->context = *context;
     commands->asker = asker_new(&context->paths);
     commands->execs = exec_table_new();
+    commands->files = file_table_new(context->runtime_dir);
     return commands;
 }
 
@@ -33,6 +36,7 @@ void commands_free(Commands *commands)
         return;
     asker_free(commands->asker);
     exec_table_free(commands->execs);
+    file_table_free(commands->files);
     g_free(commands);
 }
 
@@ -67,6 +71,11 @@ ExecTable *commands_execs(const Commands *commands)
     return commands->execs;
 }
 
+FileTable *commands_files(const Commands *commands)
+{
+    return commands->files;
+}
+
 const Command *commands_nth(unsigned index)
 {
     const struct {
@@ -79,6 +88,7 @@ const Command *commands_nth(unsigned index)
         {SYSTEM_COMMANDS, SYSTEM_COMMANDS_COUNT},
         {HARDWARE_COMMANDS, HARDWARE_COMMANDS_COUNT},
         {EXEC_COMMANDS, EXEC_COMMANDS_COUNT},
+        {FILE_COMMANDS, FILE_COMMANDS_COUNT},
         {NETWORK_COMMANDS, NETWORK_COMMANDS_COUNT},
         {STATISTICS_COMMANDS, STATISTICS_COMMANDS_COUNT},
     };

@@ -27,6 +27,7 @@ typedef struct {
     const Config *config; /* borrowed; commands_set_config() replaces it */
     Log *log;
     AskPaths paths; /* borrowed */
+    const char *runtime_dir;
 } CommandsContext;
 
 Commands *commands_new(const CommandsContext *context);
@@ -37,7 +38,9 @@ const CommandsContext *commands_context(const Commands *commands);
 void commands_prepare(Commands *commands);
 /* Answers `call` by what `question` gathers (ask.h). */
 void commands_ask(const struct Question *question, struct Call *call);
-struct ExecTable *commands_execs(const Commands *commands); /* for the family that owns it */
+/* For the family that owns it. */
+struct ExecTable *commands_execs(const Commands *commands);
+struct FileTable *commands_files(const Commands *commands);
 
 const struct Command *commands_find(const char *name); /* NULL: unknown */
 const struct Command *commands_nth(unsigned index);    /* NULL: no more */

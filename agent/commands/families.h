@@ -25,6 +25,8 @@ extern const unsigned STATISTICS_COMMANDS_COUNT;
 /* Asked ahead, as they must be known while filesystems are frozen. */
 extern const Question OSINFO_QUESTION;
 extern const Question TIMEZONE_QUESTION;
+extern const Command FILE_COMMANDS[];
+extern const unsigned FILE_COMMANDS_COUNT;
 extern const Command EXEC_COMMANDS[];
 extern const unsigned EXEC_COMMANDS_COUNT;
 

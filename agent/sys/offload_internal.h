@@ -1,6 +1,6 @@
 /*
- * offload_internal: what offload.c and offload_open.c share. Nobody else includes it but their
- * tests.
+ * offload_internal: what offload.c, offload_open.c and strand.c share. Nobody else includes it but
+ * their tests.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */

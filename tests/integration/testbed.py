@@ -41,13 +41,14 @@ class Host:
     def line(self, timeout: float = 20) -> bytes:
         """The next reply line, without its newline."""
         self.socket.settimeout(timeout)
-        while b"\n" not in self.buffer:
+        parts = [self.buffer]
+        while b"\n" not in parts[-1]:
             data = self.socket.recv(1 << 20)
             if not data:
                 raise EOFError("the agent closed the connection")
-            self.buffer += data
-        line, self.buffer = self.buffer.split(b"\n", 1)
-        return line
+            parts.append(data)
+        last, self.buffer = parts[-1].split(b"\n", 1)
+        return b"".join([*parts[:-1], last])
 
     def reply(self, timeout: float = 20) -> dict:
         return json.loads(self.line(timeout).lstrip(b"\xff"))
