@@ -49,6 +49,7 @@ MACHINE = {
     "proc/net/route": "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\t"
                       "IRTT\neth0\t00000000\t010200C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n",
     "proc/net/ipv6_route": "",
+    "sys/block/vda/dev": "254:0\n",
     "sys/devices/system/cpu/cpu0/x": "",
     "sys/devices/system/cpu/cpu1/online": "1\n",
     "sys/devices/system/memory/block_size_bytes": "8000000\n",

@@ -12,6 +12,7 @@ import os
 import sys
 from pathlib import Path
 
+from bench_commands import measure_commands
 from bench_fault import measure_faults
 from bench_hooks import measure_hooks
 from bench_lab import Lab
@@ -23,14 +24,21 @@ from bench_stall import measure_idle, measure_stalls
 def measure_many_filesystems(lab: Lab, rows: Rows) -> None:
     """Last: the filesystems stay."""
     lab.start_stock()
-    lab.add_many()
+    if not lab.many:
+        lab.add_many()
     measure_many(lab, rows)
     measure_faults(lab, rows)
 
 
+def measure_commands_of_hosts(lab: Lab, rows: Rows) -> None:
+    """With as many filesystems as the next part has."""
+    lab.add_many()
+    measure_commands(lab, rows)
+
+
 PARTS = {"idle": measure_idle, "stall": measure_stalls, "hooks": measure_hooks,
          "fault": measure_faults, "namespaces": measure_namespaces,
-         "many": measure_many_filesystems}
+         "commands": measure_commands_of_hosts, "many": measure_many_filesystems}
 
 
 def main() -> int:

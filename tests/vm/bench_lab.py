@@ -25,6 +25,7 @@ class Lab:
                      name="bench")
         self.host: AgentHost
         self.stock: AgentHost | None = None
+        self.many = False  # add_many() was called
         self.directories = [disk[0] for disk in DISKS] + ["/root"]
 
     def __enter__(self) -> "Lab":
@@ -81,6 +82,7 @@ class Lab:
                     "mount -o noinit_itable /dev/mapper/many$n /srv/many/$n; done; sync",
                     timeout=300)
         self.directories += [f"/srv/many/{number}" for number in range(MANY)]
+        self.many = True
 
     def after_loss(self) -> None:
         """The freeze was lost: the host hears of it, and the agent is ready for the next."""

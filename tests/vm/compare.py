@@ -30,6 +30,7 @@ VARYING = (
     ("guest-exec", r"return\.pid", "a number"),
     ("guest-file-open", r"return", "a number"),
 )
+HANDLE = re.compile(r"handle '1\d\d\d'")  # of a file that was open; they begin at 1000
 NUMBER = re.compile(r"-?\d+(\.\d+)?(e[-+]?\d+)?")
 
 
@@ -85,7 +86,7 @@ def steady(command: str, found: dict[str, str]) -> dict[str, str]:
         for of, where, kind in VARYING:
             if of == command and re.fullmatch(where, place) and NUMBER.fullmatch(value):
                 value = kind
-        result[place] = value
+        result[place] = HANDLE.sub("handle 'N'", value)
     return result
 
 
