@@ -150,9 +150,20 @@ static gboolean on_reload(gpointer user_data)
     Agent *agent = user_data;
 
     reload_config(agent);
-    if (renew_ask(agent->renew))
+    if (renew_ask(agent->renew, false))
         log_notice(agent->log, "The program was replaced; the new one takes over as soon as "
                                "nothing is frozen or under way");
+    return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_renew(gpointer user_data)
+{
+    Agent *agent = user_data;
+
+    if (renew_ask(agent->renew, true))
+        log_notice(agent->log, "Is started anew as soon as nothing is frozen or under way");
+    else
+        log_warning(agent->log, "SIGUSR1: nobody would start it anew; restart it by hand");
     return G_SOURCE_CONTINUE;
 }
 
@@ -277,6 +288,7 @@ static bool agent_start(Agent *agent)
     (void)g_unix_signal_add(SIGTERM, on_terminate, agent);
     (void)g_unix_signal_add(SIGINT, on_terminate, agent);
     (void)g_unix_signal_add(SIGHUP, on_reload, agent);
+    (void)g_unix_signal_add(SIGUSR1, on_renew, agent);
     agent->logind = logind_new(machine_going, agent);
     agent->bus = bus_new(agent->log, agent->coordinator, agent->config);
     bus_start(agent->bus);

@@ -8,6 +8,8 @@
  */
 #include "agent_internal.h"
 
+#include "commands/exec_table.h"
+
 #include <errno.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -233,6 +235,14 @@ static bool may_leave(gpointer user_data)
     return !agent->stopping;
 }
 
+/* The upgrade may be run by the host, which then asks how it ended. */
+static bool owes_results(gpointer user_data)
+{
+    const Agent *agent = user_data;
+
+    return exec_table_count(commands_execs(agent->commands)) > 0;
+}
+
 static unsigned open_ports(int *fds, unsigned size, gpointer user_data)
 {
     const Agent *agent = user_data;
@@ -247,7 +257,7 @@ static void leave(gpointer user_data)
 {
     Agent *agent = user_data;
 
-    log_notice(agent->log, "The program was replaced; the new one takes over the channels");
+    log_notice(agent->log, "Ends for the new program, which takes over the channels");
     channels_close(agent); /* the manager has them open: what comes now is for the new program */
     g_main_loop_quit(agent->loop);
 }
@@ -258,6 +268,7 @@ void channels_watch_program(Agent *agent)
         .procfs = agent->paths.procfs,
         .manager = g_getenv("NOTIFY_SOCKET"),
         .may_leave = may_leave,
+        .owed = owes_results,
         .ports = open_ports,
         .leave = leave,
         .user_data = agent,

@@ -14,7 +14,8 @@ struct Renew {
     FdStore *store;
     char *program;
     bool asked, settled, storing;
-    GSource *timer; /* not before */
+    GSource *timer;    /* not before */
+    GSource *patience; /* until it is over, what is owed counts */
     unsigned stored;
 };
 
@@ -27,6 +28,8 @@ Renew *renew_new(const RenewSpec *spec)
     renew->spec = *spec;
     if (renew->spec.settle_us == 0)
         renew->spec.settle_us = RENEW_SETTLE_US;
+    if (renew->spec.owed_us == 0)
+        renew->spec.owed_us = RENEW_OWED_US;
     renew->store = fdstore_new(spec->manager, FDSTORE_PORTS);
     renew->program = g_build_filename(spec->procfs, "self", "exe", NULL);
     return renew;
@@ -37,6 +40,7 @@ void renew_free(Renew *renew)
     if (!renew)
         return;
     deadline_source_clear(&renew->timer);
+    deadline_source_clear(&renew->patience);
     fdstore_free(renew->store);
     g_free(renew->program);
     g_free(renew);
@@ -49,9 +53,15 @@ static bool was_replaced(const Renew *renew)
     return target && g_str_has_suffix(target, REPLACED);
 }
 
+static bool is_owed(const Renew *renew)
+{
+    return renew->patience && renew->spec.owed && renew->spec.owed(renew->spec.user_data);
+}
+
 static bool may_go(const Renew *renew)
 {
-    return renew->asked && renew->settled && renew->spec.may_leave(renew->spec.user_data);
+    return renew->asked && renew->settled && renew->spec.may_leave(renew->spec.user_data) &&
+           !is_owed(renew);
 }
 
 static void on_stored(bool stored, gpointer user_data)
@@ -95,13 +105,24 @@ void renew_consider(Renew *renew)
     fdstore_put(renew->store, fds, renew->stored, deadline_in(RENEW_STORE_US), on_stored, renew);
 }
 
-bool renew_ask(Renew *renew)
+static gboolean on_impatient(gpointer user_data)
 {
-    if (!renew || !renew->spec.manager || !was_replaced(renew))
+    Renew *renew = user_data;
+
+    deadline_source_clear(&renew->patience);
+    renew_consider(renew);
+    return G_SOURCE_REMOVE;
+}
+
+bool renew_ask(Renew *renew, bool anyway)
+{
+    if (!renew || !renew->spec.manager || (!anyway && !was_replaced(renew)))
         return false;
-    if (!renew->asked)
-        arm(renew);
+    if (renew->asked)
+        return true;
     renew->asked = true;
+    renew->patience = deadline_source_new(deadline_in(renew->spec.owed_us), on_impatient, renew);
+    arm(renew);
     return true;
 }
 

@@ -14,19 +14,25 @@
 #include <sys/mman.h>
 
 #define SETTLE_US MSEC(20)
+#define OWED_US   MSEC(400)
 #define GONE      "/usr/sbin/quiesced (deleted)"
 
 typedef struct {
     char *directory, *self, *program, *socket;
     int manager, port;
     unsigned left;
-    bool busy;
+    bool busy, owing;
     Renew *renew;
 } Fixture;
 
 static bool may_leave(gpointer user_data)
 {
     return !((Fixture *)user_data)->busy;
+}
+
+static bool owed(gpointer user_data)
+{
+    return ((Fixture *)user_data)->owing;
 }
 
 static unsigned ports(int *fds, unsigned size, gpointer user_data)
@@ -48,7 +54,9 @@ static Renew *renew_for(Fixture *fixture, const char *manager)
         .procfs = fixture->directory,
         .manager = manager,
         .settle_us = SETTLE_US,
+        .owed_us = OWED_US,
         .may_leave = may_leave,
+        .owed = owed,
         .ports = ports,
         .leave = leave,
         .user_data = fixture,
@@ -127,8 +135,8 @@ static void leaves_when_it_was_replaced(Fixture *fixture, gconstpointer data)
     (void)data;
     renew_settled(fixture->renew, true);
     expect_nothing(fixture); /* nobody asked */
-    g_assert_true(renew_ask(fixture->renew));
-    g_assert_true(renew_ask(fixture->renew));
+    g_assert_true(renew_ask(fixture->renew, false));
+    g_assert_true(renew_ask(fixture->renew, false));
     barrier = expect_stored(fixture);
     (void)loop_for(MSEC(20));
     g_assert_cmpuint(fixture->left, ==, 0); /* the manager may not have them yet */
@@ -142,25 +150,35 @@ static void refuses_without_reason_or_successor(Fixture *fixture, gconstpointer 
     Renew *alone = renew_for(fixture, NULL);
 
     (void)data;
-    g_assert_false(renew_ask(alone));
+    g_assert_false(renew_ask(alone, false));
     renew_free(alone);
     g_assert_cmpint(g_unlink(fixture->program), ==, 0);
-    g_assert_false(renew_ask(fixture->renew));
+    g_assert_false(renew_ask(fixture->renew, false));
     g_assert_cmpint(symlink(own, fixture->program), ==, 0);
-    g_assert_false(renew_ask(fixture->renew));
+    g_assert_false(renew_ask(fixture->renew, false));
     renew_settled(fixture->renew, true);
     expect_nothing(fixture);
-    g_assert_false(renew_ask(NULL));
+    g_assert_false(renew_ask(NULL, true));
     renew_settled(NULL, true);
     renew_consider(NULL);
     renew_took(NULL, 1);
     renew_free(NULL);
 }
 
+/* The unit changed, not the program. */
+static void leaves_when_told_to(Fixture *fixture, gconstpointer data)
+{
+    (void)data;
+    g_assert_cmpint(g_unlink(fixture->program), ==, 0);
+    renew_settled(fixture->renew, true);
+    g_assert_true(renew_ask(fixture->renew, true));
+    expect_left(fixture);
+}
+
 static void waits_for_the_thaw(Fixture *fixture, gconstpointer data)
 {
     (void)data;
-    g_assert_true(renew_ask(fixture->renew));
+    g_assert_true(renew_ask(fixture->renew, false));
     renew_consider(fixture->renew);
     expect_nothing(fixture);
     renew_settled(fixture->renew, true);
@@ -177,12 +195,29 @@ static void waits_for_the_answer(Fixture *fixture, gconstpointer data)
     (void)data;
     fixture->busy = true;
     renew_settled(fixture->renew, true);
-    g_assert_true(renew_ask(fixture->renew));
+    g_assert_true(renew_ask(fixture->renew, false));
     expect_nothing(fixture);
     fixture->busy = false;
     expect_nothing(fixture); /* it does not poll */
     renew_consider(fixture->renew);
     expect_left(fixture);
+}
+
+static void waits_for_what_it_owes(Fixture *fixture, gconstpointer data)
+{
+    int64_t asked_us = deadline_now();
+
+    fixture->owing = true;
+    renew_settled(fixture->renew, true);
+    g_assert_true(renew_ask(fixture->renew, false));
+    expect_nothing(fixture);
+    renew_consider(fixture->renew);
+    if (GPOINTER_TO_INT(data)) /* the host fetched it */
+        fixture->owing = false;
+    renew_consider(fixture->renew);
+    expect_left(fixture);
+    if (!GPOINTER_TO_INT(data)) /* it never does */
+        g_assert_cmpint(deadline_now() - asked_us, >=, OWED_US);
 }
 
 /* A request came while the manager took the ports. */
@@ -192,7 +227,7 @@ static void stays_when_something_began(Fixture *fixture, gconstpointer data)
 
     (void)data;
     renew_settled(fixture->renew, true);
-    g_assert_true(renew_ask(fixture->renew));
+    g_assert_true(renew_ask(fixture->renew, false));
     barrier = expect_stored(fixture);
     renew_settled(fixture->renew, false);
     close(barrier);
@@ -219,8 +254,12 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     ADD(leaves_when_it_was_replaced);
     ADD(refuses_without_reason_or_successor);
+    ADD(leaves_when_told_to);
     ADD(waits_for_the_thaw);
     ADD(waits_for_the_answer);
+    ADD(waits_for_what_it_owes);
+    g_test_add("/renew/waits_until_the_host_has_it", Fixture, GINT_TO_POINTER(1), set_up,
+               waits_for_what_it_owes, tear_down);
     ADD(stays_when_something_began);
     ADD(the_manager_lets_go_of_what_was_taken);
     return g_test_run();
