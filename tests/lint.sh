@@ -23,7 +23,8 @@ say "clang-format"
 clang-format --dry-run -Werror "${sources[@]}" "${headers[@]}"
 
 say "shellcheck"
-shellcheck run .ci/run tests/*.sh tests/model/*.sh "${hooks[@]}"
+shellcheck run .ci/run tests/*.sh tests/model/*.sh tests/package/*.sh packaging/*.sh \
+    packaging/deb/*.post* "${hooks[@]}"
 
 say "cppcheck"
 cppcheck -j "$jobs" --quiet --error-exitcode=1 --inline-suppr --std=c11 --library=gnu --library=posix \

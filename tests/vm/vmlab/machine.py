@@ -153,6 +153,16 @@ class Vm:
         self.lab_buffer = b""
         return self._boot()
 
+    def reboot(self) -> None:
+        """As the guest's own reboot, on the same root disk; QEMU ends and begins anew."""
+        assert self.process and self.lab
+        self.spawn("systemctl reboot")
+        self.process.wait(timeout=BOOT_SECONDS)
+        self.lab.close()
+        (self.work / "qmp").unlink(missing_ok=True)
+        self.lab_buffer = b""
+        self.start()
+
     def _boot(self) -> "Vm":
         began = time.monotonic()
         self.process = subprocess.Popen(self._command(), stdin=subprocess.DEVNULL,
