@@ -298,9 +298,12 @@ void coordinator_proceed(Coordinator *coordinator)
     if (!coordinator->starting || !coordinator->operation || coordinator->straggler)
         return;
     if (!coordinator_ready(coordinator, NULL)) {
-        if (!coordinator->keeper_timer)
-            coordinator->keeper_timer = deadline_source_new(deadline_in(COORDINATOR_KEEPER_US),
-                                                            keeper_did_not_come, coordinator);
+        if (coordinator->keeper_timer)
+            return;
+        coordinator->keeper_timer = deadline_source_new(deadline_in(COORDINATOR_KEEPER_US),
+                                                        keeper_did_not_come, coordinator);
+        /* After keepers that died early it waits before the next attempt; now one is wanted. */
+        keeper_connect(coordinator->keeper);
         return;
     }
     coordinator->starting = false;

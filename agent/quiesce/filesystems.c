@@ -420,6 +420,17 @@ const char *fs_stage_unthawed(const FsStage *stage, const char **ret_reason, uns
     return first->mount->mountpoint;
 }
 
+bool fs_stage_thaws(const FsStage *stage)
+{
+    for (unsigned i = 0; i < stage->items->len; i++) {
+        const FsItem *item = g_ptr_array_index(stage->items, i);
+
+        if (item->frozen && item->entry->result != FS_FAILED)
+            return true;
+    }
+    return false;
+}
+
 const char *fs_stage_ended(const FsStage *stage, ReportEndedBy *ret_ended_by)
 {
     *ret_ended_by = stage->ended_by;

@@ -91,6 +91,8 @@ const char *fs_stage_stuck(const FsStage *stage); /* a mount point not thawed ye
 const char *fs_stage_cause(int cause, ReportEndedBy *ret_ended_by);
 const char *fs_stage_ended(const FsStage *stage, ReportEndedBy *ret_ended_by);
 bool fs_stage_foreign_thaw(const FsStage *stage, const char **ret_mountpoint);
+/* A FITHAW is under way that has not failed: a little patience may be all it takes. */
+bool fs_stage_thaws(const FsStage *stage);
 /* What is frozen although a thaw was asked for: NULL, or a mount point, why, and how many more. */
 const char *fs_stage_unthawed(const FsStage *stage, const char **ret_reason, unsigned *ret_more);
 /* First failure: name (mount point) and reason, and how many more there are. */

@@ -167,6 +167,13 @@ static void settled_participant(Participant *participant, gpointer user_data)
     operation_settle(user_data);
 }
 
+/* The host's thaw is not answered with an error for a FITHAW that is merely slow. */
+static bool is_worth_waiting(const Operation *operation)
+{
+    return !operation->abort && !operation->told && !operation->stage_settled && operation->stage &&
+           operation->owner->release_timer && fs_stage_thaws(operation->stage);
+}
+
 static gboolean settle_now(gpointer user_data)
 {
     Operation *operation = user_data;
@@ -185,6 +192,8 @@ static gboolean settle_now(gpointer user_data)
             start_release_sequence(operation);
         return G_SOURCE_REMOVE;
     }
+    if (is_worth_waiting(operation))
+        return G_SOURCE_REMOVE; /* called again by stage_settled; else the budget ends it */
     tell_released(operation);
     if (!operation->stage_settled || somebody_busy(operation))
         return G_SOURCE_REMOVE; /* called again by stage_settled and settled_participant */

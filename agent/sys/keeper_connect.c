@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define RETRY_FIRST_US (100 * USEC_PER_MSEC)
-#define RETRY_LAST_US  (10 * USEC_PER_SEC)
+#define RETRY_LAST_US  (2 * USEC_PER_SEC) /* a freeze does not wait much longer for a keeper */
 #define CHILD_FD       3
 #define CHILD_OPTION   "--fd=3"
 

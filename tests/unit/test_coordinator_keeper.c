@@ -83,6 +83,36 @@ static void killed_in_thawed(void)
     the_next_one_works(rig);
 }
 
+/* Each waits longer than the one before until it is connected to; a freeze does not. */
+static void one_that_died_often_is_there_for_a_freeze(void)
+{
+    g_autoptr(Rig) rig = rig_new("a");
+
+    rig_start(rig);
+    for (unsigned i = 0; i < 9; i++) {
+        rig_signal_keeper(rig, SIGKILL);
+        rig_await(rig, lost_connection(rig));
+        the_next_one_works(rig);
+    }
+}
+
+/* Late by more than a level waits for it, but within the thaw budget: no error, and no success
+ * before it is true. */
+static void a_slow_thaw_is_answered_when_it_is_done(void)
+{
+    g_autoptr(Rig) rig = rig_new("a b");
+    Reply thaw;
+
+    rig_start(rig);
+    rig_hold(rig);
+    rig_write(rig, "fs/b/.inject", "thaw delay 900\n");
+    rig_thaw(rig, &thaw);
+    rig_answered(rig, &thaw);
+    assert_ok(&thaw, 2);
+    g_assert_cmpint(thaw.took_us, >=, MSEC(800));
+    g_assert_false(rig_frozen(rig));
+}
+
 static void killed_while_it_stands(const char *verb, const char *hooks)
 {
     g_autoptr(Rig) rig = rig_new("a");
@@ -287,6 +317,8 @@ int main(int argc, char **argv)
     ADD(a_freeze_waits_for_a_keeper_that_is_being_started);
     ADD(a_keeper_that_does_not_come_fails_the_freeze);
     ADD(killed_in_thawed);
+    ADD(one_that_died_often_is_there_for_a_freeze);
+    ADD(a_slow_thaw_is_answered_when_it_is_done);
     ADD(killed_in_preparing);
     ADD(killed_while_participants_freeze);
     ADD(killed_while_filesystems_freeze);
