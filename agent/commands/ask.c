@@ -7,6 +7,10 @@
 
 #include "sys/offload.h"
 
+#include <string.h>
+
+#define NUMBER_BYTES ((size_t)12)
+
 /* What the thread and the main loop share. */
 typedef struct {
     const Question *question;
@@ -44,6 +48,38 @@ struct Asker {
     AskPaths paths;
     GHashTable *inquiries; /* Question * -> Inquiry * */
 };
+
+/* --- lists -------------------------------------------------------------------------------------
+ */
+
+/* Bytes of it in a reply, estimated: writing it twice would take as long as gathering it. */
+static size_t size_of(const json_t *value)
+{
+    json_t *object = (json_t *)value; /* jansson's iterators take no const */
+    const json_t *member = NULL;
+    const char *key = NULL;
+    size_t size = 2, index = 0;
+
+    if (json_is_string(value))
+        return json_string_length(value) + 4;
+    if (!json_is_object(value) && !json_is_array(value))
+        return NUMBER_BYTES;
+    json_object_foreach(object, key, member) size += strlen(key) + 6 + size_of(member);
+    json_array_foreach(value, index, member) size += size_of(member) + 2;
+    return size;
+}
+
+bool ask_append(json_t *list, json_t *item, size_t *budget)
+{
+    size_t size = size_of(item);
+
+    if (size > *budget) {
+        json_decref(item);
+        return false;
+    }
+    *budget -= size;
+    return json_array_append_new(list, item) == 0;
+}
 
 /* --- the thread --------------------------------------------------------------------------------
  */

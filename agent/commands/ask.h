@@ -36,6 +36,10 @@ struct Question {
 };
 typedef struct Question Question;
 
+/* Appends and takes over `item` unless `*budget` bytes do not hold it; false: the list is full. For
+ * gather(), with `*budget` ASK_REPLY_MAX at first. */
+bool ask_append(json_t *list, json_t *item, size_t *budget);
+
 typedef struct Asker Asker;
 
 Asker *asker_new(const AskPaths *paths); /* strings are the caller's */

@@ -52,7 +52,8 @@ const CommandsContext *commands_context(const Commands *commands)
 
 void commands_prepare(Commands *commands)
 {
-    static const Question *const AHEAD[] = {&OSINFO_QUESTION, &TIMEZONE_QUESTION};
+    static const Question *const AHEAD[] = {&OSINFO_QUESTION, &TIMEZONE_QUESTION, &FSINFO_QUESTION,
+                                            &DISKS_QUESTION};
 
     for (unsigned i = 0; i < G_N_ELEMENTS(AHEAD); i++)
         ask_ahead(commands->asker, AHEAD[i]);
@@ -91,6 +92,7 @@ const Command *commands_nth(unsigned index)
         {FILE_COMMANDS, FILE_COMMANDS_COUNT},
         {NETWORK_COMMANDS, NETWORK_COMMANDS_COUNT},
         {STATISTICS_COMMANDS, STATISTICS_COMMANDS_COUNT},
+        {STORAGE_COMMANDS, STORAGE_COMMANDS_COUNT},
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(families); i++) {

@@ -21,10 +21,15 @@ extern const Command NETWORK_COMMANDS[];
 extern const unsigned NETWORK_COMMANDS_COUNT;
 extern const Command STATISTICS_COMMANDS[];
 extern const unsigned STATISTICS_COMMANDS_COUNT;
+extern const Command STORAGE_COMMANDS[];
+extern const unsigned STORAGE_COMMANDS_COUNT;
 
 /* Asked ahead, as they must be known while filesystems are frozen. */
 extern const Question OSINFO_QUESTION;
 extern const Question TIMEZONE_QUESTION;
+extern const Question FSINFO_QUESTION;
+extern const Question DISKS_QUESTION;
+
 extern const Command FILE_COMMANDS[];
 extern const unsigned FILE_COMMANDS_COUNT;
 extern const Command EXEC_COMMANDS[];

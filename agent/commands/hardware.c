@@ -7,9 +7,18 @@
  */
 #include "commands/families.h"
 
-#include "quiesce/json.h"
 #include "sys/memory_blocks.h"
 #include "sys/processors.h"
+
+static json_t *state_json(const char *key, int64_t number, bool online, bool can_offline)
+{
+    json_t *object = json_object();
+
+    (void)json_object_set_new(object, key, json_integer(number));
+    (void)json_object_set_new(object, "online", json_boolean(online));
+    (void)json_object_set_new(object, "can-offline", json_boolean(can_offline));
+    return object;
+}
 
 static json_t *gather_vcpus(const AskPaths *paths, GPtrArray *names, GError **error)
 {
@@ -21,11 +30,10 @@ static json_t *gather_vcpus(const AskPaths *paths, GPtrArray *names, GError **er
     for (unsigned i = 0; processors && i < processors->len; i++) {
         const Processor *processor = &g_array_index(processors, Processor, i);
 
-        if (!json_append_within(list,
-                                json_pack("{s:I, s:b, s:b}", "logical-id",
-                                          (json_int_t)processor->id, "online", processor->online,
-                                          "can-offline", processor->can_offline),
-                                &budget))
+        if (!ask_append(
+                list,
+                state_json("logical-id", processor->id, processor->online, processor->can_offline),
+                &budget))
             break;
     }
     return list;
@@ -48,11 +56,10 @@ static json_t *gather_blocks(const AskPaths *paths, GPtrArray *names, GError **e
     for (unsigned i = 0; blocks && i < blocks->len; i++) {
         const MemoryBlock *block = &g_array_index(blocks, MemoryBlock, i);
 
-        if (!json_append_within(list,
-                                json_pack("{s:I, s:b, s:b}", "phys-index", (json_int_t)block->index,
-                                          "online", block->online, "can-offline",
-                                          block->can_offline),
-                                &budget))
+        if (!ask_append(
+                list,
+                state_json("phys-index", (int64_t)block->index, block->online, block->can_offline),
+                &budget))
             break;
     }
     return list;

@@ -71,7 +71,7 @@ static json_t *gather_interfaces(const AskPaths *paths, GPtrArray *names, GError
 
     (void)names;
     for (unsigned i = 0; interfaces && i < interfaces->len; i++)
-        if (!json_append_within(list, interface_json(g_ptr_array_index(interfaces, i)), &budget))
+        if (!ask_append(list, interface_json(g_ptr_array_index(interfaces, i)), &budget))
             break;
     return list;
 }
@@ -135,7 +135,7 @@ static json_t *gather_routes(const AskPaths *paths, GPtrArray *names, GError **e
 
     (void)names;
     for (unsigned i = 0; routes && i < routes->len; i++)
-        if (!json_append_within(list, route_json(&g_array_index(routes, Route, i)), &budget))
+        if (!ask_append(list, route_json(&g_array_index(routes, Route, i)), &budget))
             break;
     return list;
 }

@@ -60,16 +60,16 @@ static json_t *gather_disks(const AskPaths *paths, GPtrArray *names, GError **er
 
     (void)names;
     for (unsigned i = 0; disks && i < disks->len; i++)
-        if (!json_append_within(list, disk_json(&g_array_index(disks, DiskStats, i)), &budget))
+        if (!ask_append(list, disk_json(&g_array_index(disks, DiskStats, i)), &budget))
             break;
     return list;
 }
 
-static const Question DISKS_QUESTION = {.name = "diskstats", .gather = gather_disks};
+static const Question DISKSTATS_QUESTION = {.name = "diskstats", .gather = gather_disks};
 
 static void run_disks(Call *call)
 {
-    commands_ask(&DISKS_QUESTION, call);
+    commands_ask(&DISKSTATS_QUESTION, call);
 }
 
 static json_t *cpu_json(const CpuStats *cpu)
@@ -93,16 +93,16 @@ static json_t *gather_cpus(const AskPaths *paths, GPtrArray *names, GError **err
 
     (void)names;
     for (unsigned i = 0; cpus && i < cpus->len; i++)
-        if (!json_append_within(list, cpu_json(&g_array_index(cpus, CpuStats, i)), &budget))
+        if (!ask_append(list, cpu_json(&g_array_index(cpus, CpuStats, i)), &budget))
             break;
     return list;
 }
 
-static const Question CPUS_QUESTION = {.name = "cpustats", .gather = gather_cpus};
+static const Question CPUSTATS_QUESTION = {.name = "cpustats", .gather = gather_cpus};
 
 static void run_cpus(Call *call)
 {
-    commands_ask(&CPUS_QUESTION, call);
+    commands_ask(&CPUSTATS_QUESTION, call);
 }
 
 const Command STATISTICS_COMMANDS[] = {

@@ -40,14 +40,14 @@ static bool read_state(int folder, const char *name, MemoryBlock *block)
 
     block->online = true;
     (void)g_snprintf(file, sizeof(file), "%s/state", name);
-    if (procfile_read_at(folder, file, text, sizeof(text)))
+    if (procfile_attribute(folder, file, text, sizeof(text)))
         block->online = g_str_has_prefix(text, "online");
     else if (errno != ENOENT)
         return false;
     else
         return true; /* neither can it be told to be off, nor be taken off */
     (void)g_snprintf(file, sizeof(file), "%s/removable", name);
-    if (procfile_read_at(folder, file, text, sizeof(text)))
+    if (procfile_attribute(folder, file, text, sizeof(text)))
         block->can_offline = text[0] != '0' && text[0] != '\0';
     else if (errno != ENOENT)
         return false;

@@ -33,7 +33,7 @@ static bool read_state(int folder, const char *path, const char *name, Processor
 
     processor->online = true;
     processor->can_offline = false;
-    if (!procfile_read_at(folder, file, state, sizeof(state))) {
+    if (!procfile_attribute(folder, file, state, sizeof(state))) {
         if (errno == ENOENT)
             return true; /* it cannot be taken off */
         return agent_error_errno(error, AGENT_ERROR_UNAVAILABLE, errno, "open(\"%s/%s\")", path,

@@ -29,9 +29,9 @@ static bool read_all(int fd, char *text, size_t size, size_t *ret_length)
     return count >= 0;
 }
 
-bool procfile_read_at(int directory, const char *name, char *text, size_t size)
+bool procfile_read(const char *path, char *text, size_t size)
 {
-    int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     size_t length = 0;
     bool good = false;
     int failed = 0;
@@ -45,9 +45,20 @@ bool procfile_read_at(int directory, const char *name, char *text, size_t size)
     return good;
 }
 
-bool procfile_read(const char *path, char *text, size_t size)
+bool procfile_attribute(int directory, const char *name, char *text, size_t size)
 {
-    return procfile_read_at(AT_FDCWD, path, text, size);
+    int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
+    ssize_t count = 0;
+    int failed = 0;
+
+    if (fd < 0)
+        return false;
+    count = read(fd, text, size - 1);
+    failed = errno;
+    (void)close(fd);
+    text[MAX(count, 0)] = '\0';
+    errno = failed;
+    return count >= 0;
 }
 
 char *procfile_whole(const char *path, size_t max, GError **error)

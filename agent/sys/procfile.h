@@ -15,8 +15,9 @@
 
 /* At most `size` - 1 bytes of `path`, terminated; false: errno says why. */
 bool procfile_read(const char *path, char *text, size_t size);
-/* The same of `name` below `directory`, an fd. */
-bool procfile_read_at(int directory, const char *name, char *text, size_t size);
+/* An attribute of sysfs, `name` below the fd `directory` (or AT_FDCWD): one read gives all of it.
+ */
+bool procfile_attribute(int directory, const char *name, char *text, size_t size);
 /* All of `path`, new; of more than `max` bytes the whole lines that fit. What cannot be opened has
  * the stock agent's error text. */
 char *procfile_whole(const char *path, size_t max, GError **error) G_GNUC_WARN_UNUSED_RESULT;
