@@ -15,7 +15,7 @@
 
 #define ASK_FRESH_US    (80 * USEC_PER_MSEC) /* pollers get an answer within 100 ms */
 #define ASK_PROBE_US    (50 * USEC_PER_MSEC) /* of it, for things that answer one by one */
-#define ASK_PATIENCE_US (2 * USEC_PER_SEC)   /* with nothing to fall back on: libvirt waits 5 s */
+#define ASK_PATIENCE_US (3 * USEC_PER_SEC)   /* with nothing to fall back on: libvirt waits 5 s */
 #define ASK_HANG_US     (30 * USEC_PER_SEC)  /* an answer that comes later is not used */
 /* A list stops here. Stock replies have no way to say so; libvirt takes 10 MiB, and people read
  * none of it. Some 10 000 interfaces fit. */

@@ -74,7 +74,7 @@ bool route_parse_ipv6(const char *line, Route *ret_route)
 /* Lines are cut in place. */
 static void add_lines(GArray *routes, char *text, bool (*parse)(const char *line, Route *route))
 {
-    while (text && *text) {
+    while (text && *text && routes->len < ROUTES_MAX) {
         char *end = strchr(text, '\n');
         Route route;
 

@@ -12,9 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ROUTES_TABLE_MAX ((size_t)16 << 20) /* 128 bytes a line: 130 000 routes */
-#define ROUTE_ADDRESS    46u                /* INET6_ADDRSTRLEN */
-#define ROUTE_INTERFACE  16u                /* IFNAMSIZ */
+#define ROUTES_TABLE_MAX ((size_t)4 << 20) /* of each: 128 bytes a line */
+#define ROUTES_MAX       16384u            /* more fill no reply (ask.h), and take their time */
+#define ROUTE_ADDRESS    46u               /* INET6_ADDRSTRLEN */
+#define ROUTE_INTERFACE  16u               /* IFNAMSIZ */
 
 typedef struct {
     bool ipv6;
@@ -28,7 +29,7 @@ typedef struct {
     unsigned mtu, window, irtt; /* IPv4 */
 } Route;
 
-/* Route, IPv4 first. A kernel without IPv6 has none of those. */
+/* Route, at most ROUTES_MAX, IPv4 first. A kernel without IPv6 has none of those. */
 GArray *routes_list(const char *procfs, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* One line of /proc/net/route or ipv6_route; false: it is none. */
 bool route_parse_ipv4(const char *line, Route *ret_route);

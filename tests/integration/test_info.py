@@ -119,7 +119,7 @@ class Info(unittest.TestCase):
 
     def test_long_lists_end_and_hold_up_nobody(self) -> None:
         """Routes of a border router, and more than any host would read."""
-        self.put("proc/net/ipv6_route", ROUTES6 * 100_000)
+        self.put("proc/net/ipv6_route", ROUTES6 * 100_000)  # 17 MB
         self.put("proc/diskstats", "".join(
             f"8 {n} sd{n} 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17\n" for n in range(10_000)))
         self.start()
@@ -134,7 +134,7 @@ class Info(unittest.TestCase):
         routes = self.host.line()
         self.assertGreater(routes.count(b"2001:db8::"), 10_000)
         self.assertLess(len(routes), 5 << 20)
-        self.assertGreater(len(self.host.call("guest-get-diskstats")), 9_000)
+        self.assertGreater(len(self.host.call("guest-get-diskstats")), 5_000)
         times.sort()
         print(f"# longest ping beside 100 000 routes: {times[-1] * 1000:.0f} ms")
         self.assertEqual(self.host.call("guest-ping"), {})

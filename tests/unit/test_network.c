@@ -131,6 +131,22 @@ static void both_tables_in_order(void)
     rig_free(procfs);
 }
 
+static void a_very_long_table_is_cut(void)
+{
+    char *procfs = rig_new("");
+    g_autoptr(GString) text = g_string_new(NULL);
+    g_autoptr(GArray) routes = NULL;
+
+    rig_put(procfs, "net/route", ROUTE_HEAD ROUTE_DEFAULT);
+    for (unsigned i = 0; i <= ROUTES_MAX; i++)
+        g_string_append(text, ROUTE6);
+    rig_put(procfs, "net/ipv6_route", text->str);
+    routes = routes_list(procfs, NULL);
+    g_assert_cmpuint(routes->len, ==, ROUTES_MAX);
+    g_assert_false(g_array_index(routes, Route, 0).ipv6);
+    rig_free(procfs);
+}
+
 static void lines_that_are_no_routes(void)
 {
     static const char *const LINES[] = {
@@ -159,6 +175,7 @@ int main(int argc, char **argv)
     g_test_add_func("/interfaces/many", very_many_counters);
     g_test_add_func("/interfaces/machine", interfaces_of_this_machine);
     g_test_add_func("/routes/tables", both_tables_in_order);
+    g_test_add_func("/routes/long", a_very_long_table_is_cut);
     g_test_add_func("/routes/garbage", lines_that_are_no_routes);
     return g_test_run();
 }
