@@ -105,11 +105,18 @@ static void machine_going(bool suspend, gpointer user_data)
 /* --- signals -----------------------------------------------------------------------------------
  */
 
-static void released(gpointer user_data)
+static void kept(gpointer user_data)
 {
     Agent *agent = user_data;
 
     g_main_loop_quit(agent->loop);
+}
+
+static void released(gpointer user_data)
+{
+    Agent *agent = user_data;
+
+    coordinator_save(agent->coordinator, kept, agent);
 }
 
 static gboolean on_terminate(gpointer user_data)
@@ -213,6 +220,7 @@ static void build_coordinator(Agent *agent, const HostProfile *profile)
         .paths = {agent->paths.mountinfo, agent->paths.sysfs, agent->paths.procfs,
                   agent->paths.hook_owner, agent->paths.runtime_dir},
         .runtime_dir = agent->paths.runtime_dir,
+        .state_dir = agent->paths.state_dir,
         .check_mount_id = agent->paths.check_mount_id,
         .profile = profile,
         .config = agent->config,

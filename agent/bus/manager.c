@@ -70,6 +70,13 @@ static void history(Manager *self, GDBusMethodInvocation *invocation)
                                             options_number(options, "limit", REPORT_HISTORY)));
 }
 
+static void metrics(Manager *self, GDBusMethodInvocation *invocation)
+{
+    g_autofree char *text = coordinator_metrics_text(self->spec.coordinator);
+
+    g_dbus_method_invocation_return_value(invocation, g_variant_new("(s)", text));
+}
+
 typedef struct {
     Manager *manager;
     GDBusMethodInvocation *invocation;
@@ -121,13 +128,9 @@ static const struct {
     const char *name;
     void (*run)(Manager *self, GDBusMethodInvocation *invocation);
 } METHODS[] = {
-    {"Freeze", manager_freeze},
-    {"History", history},
-    {"ListParticipants", list_participants},
-    {"Plan", plan},
-    {"Register", register_participant},
-    {"Status", status},
-    {"Thaw", manager_thaw},
+    {"Freeze", manager_freeze}, {"History", history},   {"ListParticipants", list_participants},
+    {"Metrics", metrics},       {"Plan", plan},         {"Register", register_participant},
+    {"Status", status},         {"Thaw", manager_thaw},
 };
 
 static void on_call(GDBusConnection *bus, const char *sender, const char *path,

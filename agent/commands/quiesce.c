@@ -125,6 +125,17 @@ static void run_thaw(Call *call)
     coordinator_thaw(coordinator_of(call), call_string(call, "operation"), true, thawed, call);
 }
 
+static void run_complete(Call *call)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (coordinator_complete(coordinator_of(call), call_string(call, "operation"),
+                             call_flag(call, "success"), &error))
+        call_return(call, NULL);
+    else
+        call_fail(call, PROTO_GENERIC_ERROR, "%s", error->message);
+}
+
 static const ArgSpec PLAN_ARGUMENTS[] = {{"mountpoints", ARG_STRING_ARRAY, false}};
 static const ArgSpec REPORT_ARGUMENTS[] = {
     {"operation", ARG_STRING, false},
@@ -137,6 +148,10 @@ static const ArgSpec FREEZE_ARGUMENTS[] = {
     {"level", ARG_STRING, false},
 };
 static const ArgSpec THAW_ARGUMENTS[] = {{"operation", ARG_STRING, false}};
+static const ArgSpec COMPLETE_ARGUMENTS[] = {
+    {"operation", ARG_STRING, true},
+    {"success", ARG_BOOLEAN, true},
+};
 
 const Command QUIESCE_COMMANDS[] = {
     {.name = "guest-quiesce-status", .while_frozen = true, .run = run_status},
@@ -165,5 +180,11 @@ const Command QUIESCE_COMMANDS[] = {
      .cancels = true,
      .waits = true,
      .run = run_thaw},
+    {.name = "guest-quiesce-complete",
+     .arguments = COMPLETE_ARGUMENTS,
+     .n_arguments = G_N_ELEMENTS(COMPLETE_ARGUMENTS),
+     .while_frozen = true,
+     .changes = true,
+     .run = run_complete},
 };
 const unsigned QUIESCE_COMMANDS_COUNT = G_N_ELEMENTS(QUIESCE_COMMANDS);

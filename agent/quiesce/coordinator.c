@@ -33,6 +33,7 @@ char *coordinator_error_line(const char *head, unsigned more)
 
 void coordinator_changed(Coordinator *coordinator)
 {
+    archive_permit(coordinator->archive, coordinator_is_clear(coordinator));
     coordinator->spec.changed(coordinator->spec.user_data);
 }
 
@@ -185,6 +186,11 @@ static void fail_for_straggler(Coordinator *coordinator)
 {
     const char *reason = NULL;
 
+    if (completion_running(coordinator->completion)) {
+        operation_fail(coordinator->operation, completion_waiting_for(coordinator->completion),
+                       "agent", "still being told the verdict on the snapshot before", 0);
+        return;
+    }
     if (!coordinator->straggler) {
         (void)coordinator_ready(coordinator, &reason);
         operation_fail(coordinator->operation, "agent", "prepare", reason ? reason : "not ready",
@@ -295,7 +301,8 @@ static gboolean keeper_did_not_come(gpointer user_data)
 
 void coordinator_proceed(Coordinator *coordinator)
 {
-    if (!coordinator->starting || !coordinator->operation || coordinator->straggler)
+    if (!coordinator->starting || !coordinator->operation || coordinator->straggler ||
+        completion_running(coordinator->completion))
         return;
     if (!coordinator_ready(coordinator, NULL)) {
         if (coordinator->keeper_timer)

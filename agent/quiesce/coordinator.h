@@ -39,6 +39,7 @@ typedef struct {
     const char *keeper_socket, *keeper_program;
     SurveyPaths paths;
     const char *runtime_dir;
+    const char *state_dir; /* keeps the history over restarts; NULL: it is not kept */
     bool check_mount_id;
     const HostProfile *profile;
     const Config *config; /* borrowed; replaced by coordinator_set_config() */
@@ -114,6 +115,14 @@ MachineState coordinator_state(const Coordinator *coordinator);
 const char *coordinator_fsfreeze_status(const Coordinator *coordinator); /* "frozen", "thawed" */
 bool coordinator_verdict_pending(const Coordinator *coordinator);
 bool coordinator_ready(const Coordinator *coordinator, const char **ret_reason);
+/* Writes what is to be kept; `done` once, within ARCHIVE_FLUSH_US. */
+void coordinator_save(Coordinator *coordinator, void (*done)(gpointer user_data),
+                      gpointer user_data);
+char *coordinator_metrics_text(const Coordinator *coordinator); /* OpenMetrics */
+/* The host's verdict on the snapshot of an operation that was held, once, within COMPLETION_US of
+ * its end; participants that want it are called. */
+bool coordinator_complete(Coordinator *coordinator, const char *operation, bool success,
+                          GError **error);
 History *coordinator_history(Coordinator *coordinator);
 bool coordinator_commands_limited(const Coordinator *coordinator); /* disks must not be touched */
 int64_t coordinator_reply_budget(const Coordinator *coordinator);

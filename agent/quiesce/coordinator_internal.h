@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include "quiesce/archive.h"
+#include "quiesce/completion.h"
 #include "quiesce/coordinator.h"
 #include "quiesce/sequence.h"
 #include "quiesce/unfreeze.h"
@@ -77,7 +79,10 @@ struct Coordinator {
     int64_t limit_at_us; /* of limit_timer, CLOCK_MONOTONIC */
     bool limit_extended;
     History *history;
-    bool verdict; /* pending; text in the ledger */
+    Metrics metrics;
+    Archive *archive;
+    Completion *completion; /* of the last operation that was held; NULL: none */
+    bool verdict;           /* pending; text in the ledger */
     LedgerVerdict verdict_data;
     Report *verdict_report; /* of the lost operation, NULL after a restart */
     bool starting;          /* a straggler has to go, or the keeper to come, before the survey */
@@ -131,6 +136,9 @@ const char *operation_waiting_for(const Operation *operation); /* a name, for er
 const char *operation_straggling(const Operation *operation);  /* who is not released yet */
 unsigned operation_holding(const Operation *operation);        /* filesystems and participants */
 unsigned operation_count(const Operation *operation);          /* what hosts are told */
+
+/* complete.c: before the operation is freed; takes its participants. */
+void coordinator_keep_for_verdict(Coordinator *coordinator, Operation *operation);
 
 /* hold.c */
 /* Participant.lost of every participant of an operation. */

@@ -54,6 +54,8 @@ Coordinator *coordinator_new(const CoordinatorSpec *spec)
     coordinator->thaw_waiters = g_array_new(FALSE, FALSE, sizeof(Waiter));
     coordinator->local_waiters = g_array_new(FALSE, FALSE, sizeof(Waiter));
     coordinator->history = history_new();
+    coordinator->archive =
+        archive_new(spec->state_dir, spec->log, coordinator->history, &coordinator->metrics);
     coordinator->keeper =
         keeper_new(spec->keeper_socket, spec->keeper_program, &EVENTS, coordinator);
     return coordinator;
@@ -74,19 +76,23 @@ void coordinator_free(Coordinator *coordinator)
     g_clear_pointer(&coordinator->verdict_report, report_unref);
     g_array_unref(coordinator->thaw_waiters);
     g_array_unref(coordinator->local_waiters);
+    completion_free(coordinator->completion);
+    archive_free(coordinator->archive);
     history_free(coordinator->history);
     g_free(coordinator);
 }
 
 void coordinator_start(Coordinator *coordinator)
 {
+    archive_load(coordinator->archive);
     coordinator_recover(coordinator);
     keeper_connect(coordinator->keeper);
 }
 
 bool coordinator_is_clear(const Coordinator *coordinator)
 {
-    return !coordinator->operation && !coordinator->straggler;
+    return !coordinator->operation && !coordinator->straggler &&
+           !completion_running(coordinator->completion);
 }
 
 void coordinator_set_config(Coordinator *coordinator, const Config *config,
@@ -174,6 +180,17 @@ bool coordinator_ready(const Coordinator *coordinator, const char **ret_reason)
     if (ret_reason)
         *ret_reason = reason;
     return reason == NULL;
+}
+
+void coordinator_save(Coordinator *coordinator, void (*done)(gpointer user_data),
+                      gpointer user_data)
+{
+    archive_flush(coordinator->archive, done, user_data);
+}
+
+char *coordinator_metrics_text(const Coordinator *coordinator)
+{
+    return metrics_text(&coordinator->metrics);
 }
 
 History *coordinator_history(Coordinator *coordinator)

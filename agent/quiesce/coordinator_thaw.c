@@ -123,6 +123,8 @@ static void answer_over(Coordinator *coordinator, const char *operation, AnswerF
 
     if (operation)
         over.report = history_find(coordinator->history, operation);
+    if (over.report && over.report->stored) /* of an earlier start: only its JSON is there */
+        over.report = NULL;
     answer(&over, user_data);
 }
 

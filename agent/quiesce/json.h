@@ -17,6 +17,8 @@
                        */
 
 json_t *quiesce_status_json(const Coordinator *coordinator);
+/* One of them; takes what it needs from `*budget` bytes. NULL: it did not fit. */
+json_t *quiesce_one_report_json(const Report *report, size_t *budget, bool *truncated);
 /* `operation` NULL: the newest `limit` ones. */
 json_t *quiesce_report_json(Coordinator *coordinator, const char *operation, unsigned limit);
 /* Of a finished survey and its warnings; `mountpoints` NULL: all. */

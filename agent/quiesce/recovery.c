@@ -230,6 +230,7 @@ static void remember_last(Coordinator *coordinator)
 {
     Report *report = recovery_report(coordinator->spec.ledger);
 
+    report->sketch = true;
     if (recovery_report_ended(coordinator, report))
         history_add(coordinator->history, report);
     report_unref(report);

@@ -136,6 +136,12 @@ static void operation_gone(Operation *operation)
         coordinator->straggler = NULL;
     if (coordinator->operation == operation)
         coordinator->operation = NULL;
+    if (operation->recorded) {
+        metrics_count(&coordinator->metrics, operation->report);
+        archive_touch(coordinator->archive);
+    }
+    if (operation->frozen && operation->members && !operation->report->rehearsal)
+        coordinator_keep_for_verdict(coordinator, operation);
     operation_free(operation);
     coordinator_proceed(coordinator);
     coordinator_changed(coordinator);

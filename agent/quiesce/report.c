@@ -85,8 +85,17 @@ Report *report_new(const char *operation, bool local, const char *channel)
     return report;
 }
 
+Report *report_new_stored(const char *operation, const char *json)
+{
+    Report *report = report_new(operation, false, NULL);
+
+    report->stored = g_strdup(json);
+    return report;
+}
+
 static void report_clear(Report *report)
 {
+    g_free(report->stored);
     g_free(report->channel);
     g_free(report->error);
     g_free(report->level_reason);
@@ -216,6 +225,22 @@ void history_add(History *history, Report *report)
     g_queue_push_head(&history->reports, report_ref(report));
     while (history->reports.length > REPORT_HISTORY)
         report_unref(g_queue_pop_tail(&history->reports));
+}
+
+void history_replace(History *history, Report *old, Report *report)
+{
+    GList *link = g_queue_find(&history->reports, old);
+
+    link->data = report;
+    report_unref(old);
+}
+
+void history_add_oldest(History *history, Report *report)
+{
+    if (history->reports.length < REPORT_HISTORY)
+        g_queue_push_tail(&history->reports, report);
+    else
+        report_unref(report);
 }
 
 Report *history_find(History *history, const char *operation)

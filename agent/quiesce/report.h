@@ -90,9 +90,12 @@ typedef struct {
     int64_t dirty_before_bytes, dirty_after_bytes; /* -1: not measured */
     GPtrArray *participants;                       /* ReportParticipant */
     GPtrArray *filesystems;                        /* ReportFilesystem */
+    bool sketch;  /* made of the ledger: a stored one of the same operation says more */
+    char *stored; /* of an earlier start: its JSON; `operation` is all that is set besides */
 } Report;
 
 Report *report_new(const char *operation, bool local, const char *channel);
+Report *report_new_stored(const char *operation, const char *json);
 Report *report_ref(Report *report);
 void report_unref(Report *report);
 
@@ -113,5 +116,7 @@ typedef struct History History;
 History *history_new(void);
 void history_free(History *history);
 void history_add(History *history, Report *report);
-Report *history_find(History *history, const char *operation); /* borrowed; NULL: none */
-Report *history_nth(History *history, unsigned index);         /* 0: newest; borrowed */
+void history_replace(History *history, Report *old, Report *report); /* takes the reference over */
+void history_add_oldest(History *history, Report *report);           /* takes the reference over */
+Report *history_find(History *history, const char *operation);       /* borrowed; NULL: none */
+Report *history_nth(History *history, unsigned index);               /* 0: newest; borrowed */

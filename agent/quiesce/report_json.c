@@ -6,6 +6,8 @@
 #include "quiesce/coordinator_internal.h"
 #include "quiesce/json.h"
 
+#include <string.h>
+
 bool json_append_within(json_t *array, json_t *item, size_t *budget)
 {
     size_t size = json_dumpb(item, NULL, 0, 0) + 2;
@@ -103,6 +105,19 @@ static void set_times(json_t *object, const Report *report)
                               json_integer(MAX(report->dirty_after_bytes, 0)));
 }
 
+/* What an earlier start wrote, as it stands. */
+static json_t *stored_json(const char *text, size_t *budget, bool *truncated)
+{
+    size_t length = strlen(text);
+
+    if (length > *budget) {
+        *truncated = true;
+        return NULL;
+    }
+    *budget -= length;
+    return json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+}
+
 static json_t *report_json(const Report *report, size_t *budget, bool *truncated)
 {
     json_t *object = json_object();
@@ -136,6 +151,12 @@ static json_t *report_json(const Report *report, size_t *budget, bool *truncated
     return object;
 }
 
+json_t *quiesce_one_report_json(const Report *report, size_t *budget, bool *truncated)
+{
+    return report->stored ? stored_json(report->stored, budget, truncated)
+                          : report_json(report, budget, truncated);
+}
+
 json_t *quiesce_report_json(Coordinator *coordinator, const char *operation, unsigned limit)
 {
     json_t *object = json_object();
@@ -148,7 +169,8 @@ json_t *quiesce_report_json(Coordinator *coordinator, const char *operation, uns
                                          : history_nth(coordinator->history, i);
         if (!report)
             break;
-        (void)json_array_append_new(operations, report_json(report, &budget, &truncated));
+        (void)json_array_append_new(operations,
+                                    quiesce_one_report_json(report, &budget, &truncated));
     }
     (void)json_object_set_new(object, "operations", operations);
     set_bool(object, "truncated", truncated);
