@@ -16,6 +16,7 @@ typedef struct {
     const char *config_file;
     bool config_required;
     const char *runtime_dir;    /* /run/quiesced */
+    const char *run_as;         /* quiesced-run-as */
     const char *state_dir;      /* /var/lib/quiesced */
     const char *keeper_socket;  /* below runtime_dir */
     const char *keeper_program; /* started when the socket is not there; NULL: never */

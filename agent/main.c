@@ -196,6 +196,7 @@ static void installed_paths(AgentPaths *paths)
         .program = "quiesced",
         .config_file = PATH_OF("QUIESCED_TEST_CONFIG", SYSCONFDIR "/quiesced/quiesced.conf"),
         .runtime_dir = PATH_OF("QUIESCED_TEST_RUNTIME", "/run/quiesced"),
+        .run_as = PATH_OF("QUIESCED_TEST_RUN_AS", LIBEXECDIR "/quiesced/quiesced-run-as"),
         .state_dir = PATH_OF("QUIESCED_TEST_STATE", "/var/lib/quiesced"),
         .keeper_socket = PATH_OF("QUIESCED_TEST_KEEPER_SOCKET", "/run/quiesced/keeper.sock"),
         .keeper_program = PATH_OF("QUIESCED_TEST_KEEPER", LIBEXECDIR "/quiesced/quiesced-keeper"),

@@ -17,6 +17,7 @@ typedef struct {
     Hook *hook;
     char *runtime_dir;
     bool report_output;
+    const char *run_as;
     Process *process;   /* of the call that runs */
     GPtrArray *corpses; /* Process *: being killed, their calls were answered */
     HookCall call;
@@ -68,15 +69,15 @@ static void process_gone(Process *process, gpointer user_data)
 static void start_process(HookParticipant *self, bool by_shell)
 {
     static const ProcessEvents EVENTS = {.done = process_done, .gone = process_gone};
-    const char *direct[] = {self->hook->path, script_verb(self), NULL};
-    const char *shell[] = {"/bin/sh", self->hook->path, script_verb(self), NULL};
-    const ProcessSpec spec = {
-        .path = by_shell ? shell[0] : direct[0],
-        .argv = by_shell ? shell : direct,
+    const char *argv[HOOK_ARGV_SIZE];
+    ProcessSpec spec = {
+        .argv = argv,
         .envp = (const char *const *)self->call.environment.variables,
         .output_max = HOOK_OUTPUT_MAX,
     };
 
+    hook_argv(argv, self->hook, self->run_as, script_verb(self), by_shell);
+    spec.path = argv[0];
     self->process = process_start(&spec, self->deadline, &EVENTS, self);
 }
 
@@ -158,6 +159,7 @@ Participant *hook_participant_new(const Hook *hook, const HookOptions *options)
     self->corpses = g_ptr_array_new();
     self->runtime_dir = g_strdup(options->runtime_dir);
     self->report_output = options->report_output;
+    self->run_as = options->run_as;
     hook_participant_init(&self->participant, &OPS, hook);
     return &self->participant;
 }

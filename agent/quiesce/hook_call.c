@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define HOOK_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -70,7 +71,24 @@ void hook_participant_init(Participant *participant, const ParticipantOps *ops, 
         .on_failure = hook->on_failure,
         .mountpoints = g_strdupv(hook->mountpoints),
         .refused = g_strdup(hook->refused),
+        .user = g_strdup(hook->user),
     };
+}
+
+void hook_argv(const char *argv[HOOK_ARGV_SIZE], const Hook *hook, const char *run_as,
+               const char *argument, bool by_shell)
+{
+    unsigned count = 0;
+
+    if (hook->user) {
+        argv[count++] = run_as;
+        argv[count++] = hook->user;
+    } else if (by_shell) {
+        argv[count++] = "/bin/sh";
+    }
+    argv[count++] = hook->path;
+    argv[count++] = argument;
+    argv[count] = NULL;
 }
 
 /* --- the end ------------------------------------------------------------------------------------
@@ -178,7 +196,8 @@ static bool write_all(int fd, const char *bytes, size_t count)
 }
 
 /* errno, 0: fine. */
-static int write_list_file(HookEnvironment *environment, const char *runtime_dir, GString *list)
+static int write_list_file(HookEnvironment *environment, const char *runtime_dir, bool readable,
+                           GString *list)
 {
     g_autofree char *path = g_strdup_printf("%s/mountpoints-XXXXXX", runtime_dir);
     int fd = mkostemp(path, O_CLOEXEC);
@@ -186,6 +205,8 @@ static int write_list_file(HookEnvironment *environment, const char *runtime_dir
 
     if (fd < 0)
         return errno;
+    if (readable)
+        (void)fchmod(fd, 0644);
     environment->list_file = g_steal_pointer(&path);
     g_string_append_c(list, '\n');
     if (!write_all(fd, list->str, list->len))
@@ -215,7 +236,6 @@ char *hook_environment_make(HookEnvironment *environment, const Hook *hook, cons
     GString *list = join_mountpoints(context->mountpoints);
     int error = 0;
 
-    (void)hook;
     environment->list = g_ptr_array_new_with_free_func(g_free);
     g_ptr_array_add(environment->list, NULL);
     hook_environment_add(environment, HOOK_PATH);
@@ -228,7 +248,7 @@ char *hook_environment_make(HookEnvironment *environment, const Hook *hook, cons
     if (list->len <= HOOK_MOUNTPOINTS_ENV_MAX) {
         hook_environment_add(environment, "QUIESCE_MOUNTPOINTS=%s", list->str);
     } else {
-        error = write_list_file(environment, runtime_dir, list);
+        error = write_list_file(environment, runtime_dir, hook->user != NULL, list);
         hook_environment_add(environment, "QUIESCE_MOUNTPOINTS_FILE=%s",
                              environment->list_file ? environment->list_file : "");
     }

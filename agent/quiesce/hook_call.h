@@ -46,6 +46,12 @@ void hook_call_clear(HookCall *call); /* without an answer */
 /* The fields that every participant of a hook has, from a copy of it. */
 void hook_participant_init(Participant *participant, const ParticipantOps *ops, const Hook *hook);
 
+/* The command line with the verb as `argument`; `by_shell`: the script has no interpreter line.
+ * Ends with NULL, strings are borrowed. */
+#define HOOK_ARGV_SIZE 5
+void hook_argv(const char *argv[HOOK_ARGV_SIZE], const Hook *hook, const char *run_as,
+               const char *argument, bool by_shell);
+
 /* `duration_us` is what "timed out after" counts. */
 StepOutcome hook_outcome(const ProcessResult *result, int64_t duration_us, bool report_output);
 void hook_set_reason(StepOutcome *outcome, const char *format, ...) G_GNUC_PRINTF(2, 3);

@@ -200,7 +200,8 @@ static void add_participants(Operation *operation)
 {
     const Config *config = operation->owner->spec.config;
     HookOptions options = {.runtime_dir = operation->owner->spec.runtime_dir,
-                           .report_output = config->hooks.report_output};
+                           .report_output = config->hooks.report_output,
+                           .run_as = operation->owner->spec.paths.run_as};
     unsigned concerned = 0;
 
     for (unsigned i = 0; i < operation->survey->hooks->len; i++)

@@ -123,6 +123,7 @@ typedef struct {
 typedef struct {
     const char *runtime_dir;
     bool report_output; /* put the last output line into the reason */
+    const char *run_as; /* quiesced-run-as, for User=; borrowed, outlives the participant */
     /* Type=session: what a predecessor started, whose end abort waits for; 0: nothing. */
     pid_t holder;
     int64_t holder_started_us;

@@ -142,6 +142,7 @@ static void recover_participants(Operation *operation)
         const HookOptions options = {
             .runtime_dir = coordinator->spec.runtime_dir,
             .report_output = true,
+            .run_as = coordinator->spec.paths.run_as,
             .holder = (pid_t)entry->session_pid,
             .holder_started_us = entry->session_started_us,
         };
@@ -151,6 +152,7 @@ static void recover_participants(Operation *operation)
             .kind = (HookKind)entry->kind,
             .order = entry->order,
             .verbs = entry->verbs,
+            .user = entry->user[0] ? (char *)entry->user : NULL,
         };
 
         g_ptr_array_add(operation->participants, hook_participant_new(&hook, &options));

@@ -29,6 +29,7 @@ typedef struct {
     Hook *hook;
     char *runtime_dir;
     bool report_output;
+    const char *run_as;
     Participant *inner; /* a process a verb */
     bool inner_calls;
     Phase phase;
@@ -230,9 +231,8 @@ static char *start(SessionHook *self)
 {
     static const ProcessEvents EVENTS = {
         .started = hold_started, .done = hold_done, .gone = hold_gone};
-    const char *argv[] = {self->hook->path, "hold", NULL};
-    ProcessSpec spec = {
-        .path = argv[0], .argv = argv, .output_max = HOOK_OUTPUT_MAX, .whole_group = true};
+    const char *argv[HOOK_ARGV_SIZE];
+    ProcessSpec spec = {.argv = argv, .output_max = HOOK_OUTPUT_MAX, .whole_group = true};
     HookEnvironment *environment = &self->call.environment;
     g_autoptr(GError) error = NULL;
     char *trouble = hook_environment_make(environment, self->hook, self->runtime_dir, "hold",
@@ -240,13 +240,15 @@ static char *start(SessionHook *self)
 
     if (trouble)
         return trouble;
-    self->ready = ready_socket_new(self->runtime_dir, false, &error);
+    self->ready = ready_socket_new(self->runtime_dir, self->hook->user != NULL, &error);
     if (!self->ready)
         return g_strdup(error->message);
     spec.input = open_input(self);
     if (spec.input < 0)
         return g_strdup_printf("cannot make a pipe: %s", g_strerror(errno));
     hook_environment_add(environment, "NOTIFY_SOCKET=%s", ready_socket_path(self->ready));
+    hook_argv(argv, self->hook, self->run_as, "hold", false);
+    spec.path = argv[0];
     spec.envp = (const char *const *)environment->variables;
     self->phase = STARTING;
     self->given_up = self->flooding = false;
@@ -363,6 +365,7 @@ Participant *session_hook_new(const Hook *hook, const HookOptions *options)
     self->hook = hook_copy(hook);
     self->runtime_dir = g_strdup(options->runtime_dir);
     self->report_output = options->report_output;
+    self->run_as = options->run_as;
     self->inner = hook_participant_new(&inner, options);
     self->inner->settled = inner_settled;
     self->inner->settled_data = self;

@@ -9,7 +9,7 @@
 
 /* Everything the thread needs, copied: it may outlive the operation and the configuration. */
 typedef struct {
-    char *mountinfo, *sysfs, *procfs, *state;
+    char *mountinfo, *sysfs, *procfs, *state, *run_as;
     bool all_namespaces;
     uid_t owner;
     char **include, **exclude, **directories;
@@ -29,6 +29,7 @@ static void survey_input_free(gpointer data)
     g_free(input->sysfs);
     g_free(input->procfs);
     g_free(input->state);
+    g_free(input->run_as);
     g_strfreev(input->include);
     g_strfreev(input->exclude);
     g_strfreev(input->directories);
@@ -79,6 +80,7 @@ static gpointer survey_thread(gpointer data)
         .stock_directory = input->stock_directory,
         .stock_hook = input->stock_hook,
         .owner = input->owner,
+        .run_as = input->run_as,
     };
 
     survey->hooks = hookdir_scan(&hooks, &survey->error);
@@ -113,6 +115,7 @@ Offload *survey_run(const SurveyPaths *paths, const Config *config, SurveyDone d
     input->sysfs = g_strdup(paths->sysfs);
     input->procfs = g_strdup(paths->procfs);
     input->state = g_strdup(paths->state);
+    input->run_as = g_strdup(paths->run_as);
     input->all_namespaces = config->filesystems.all_namespaces;
     input->owner = paths->hook_owner;
     input->include = g_strdupv(config->filesystems.include);

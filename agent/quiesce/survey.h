@@ -20,7 +20,8 @@
 typedef struct {
     const char *mountinfo, *sysfs, *procfs;
     uid_t hook_owner;
-    const char *state; /* the folder the agent writes to while frozen */
+    const char *run_as; /* quiesced-run-as */
+    const char *state;  /* the folder the agent writes to while frozen */
 } SurveyPaths;
 
 typedef struct {

@@ -9,6 +9,8 @@
 #include "sys/hookconf.h"
 
 #include "base/config.h"
+#include "keeper/message.h"
+#include "sys/account.h"
 #include <string.h>
 
 /* No host waits longer for a freeze; a larger value is a slip of the unit. */
@@ -16,8 +18,8 @@
 
 typedef struct {
     Hook *hook;
-    unsigned seen;  /* bits of the indexes in KEYS */
-    char *verbs_at; /* location of Verbs= */
+    unsigned seen;            /* bits of the indexes in KEYS */
+    char *verbs_at, *user_at; /* locations of Verbs= and User= */
 } ConfReader;
 
 typedef bool (*ConfSetter)(Hook *hook, const char *value, GError **error);
@@ -100,17 +102,12 @@ static bool set_on_failure(Hook *hook, const char *value, GError **error)
     return true;
 }
 
-static void refuse(Hook *hook, const char *reason)
-{
-    if (!hook->refused)
-        hook->refused = g_strdup(reason);
-}
-
+/* Whether there is such a user is looked up when the whole file is read. */
 static bool set_user(Hook *hook, const char *value, GError **error)
 {
-    (void)value;
-    (void)error;
-    refuse(hook, "User= is not supported yet");
+    if (!*value || *value == '-' || strpbrk(value, "/: \t") || strlen(value) >= KEEPER_USER_SIZE)
+        return fail(error, "User: '%s' is not the name of a user", value);
+    hook->user = g_strdup(value);
     return true;
 }
 
@@ -180,6 +177,8 @@ static bool read_key(const char *group, const char *key, const char *value, cons
         reader->seen |= 1u << i;
         if (KEYS[i].set == set_verbs)
             reader->verbs_at = g_strdup(location);
+        if (KEYS[i].set == set_user)
+            reader->user_at = g_strdup(location);
         return KEYS[i].set(reader->hook, value, error);
     }
     return fail(error,
@@ -204,12 +203,20 @@ static bool finish_session(Hook *hook, const char *verbs_at, GError **error)
     return true;
 }
 
-bool hookconf_read(const char *path, Hook *hook, GError **error)
+static bool finish_user(const Hook *hook, const char *user_at, const char *run_as, GError **error)
+{
+    if (!hook->user || account_check(hook->user, run_as, error))
+        return true;
+    g_prefix_error(error, "%s: User: ", user_at);
+    return false;
+}
+
+bool hookconf_read(const char *path, Hook *hook, const char *run_as, GError **error)
 {
     ConfReader reader = {.hook = hook};
-    g_autofree char *verbs_at = NULL;
     bool fine = keyfile_read(path, read_group, read_key, &reader, error);
+    g_autofree char *verbs_at = reader.verbs_at, *user_at = reader.user_at;
 
-    verbs_at = reader.verbs_at;
-    return fine && (hook->kind != HOOK_SESSION || finish_session(hook, verbs_at, error));
+    return fine && (hook->kind != HOOK_SESSION || finish_session(hook, verbs_at, error)) &&
+           finish_user(hook, user_at, run_as, error);
 }

@@ -7,6 +7,6 @@
 
 #include "sys/hookdir.h"
 
-/* Sets what the file says in `hook`. A key that is known but not supported yet refuses the hook
- * (hook->refused) and is no error. Errors start with "FILE:LINE: "; `hook` is then half set. */
-bool hookconf_read(const char *path, Hook *hook, GError **error);
+/* Sets what the file says in `hook`. Errors start with "FILE:LINE: "; `hook` is then half set.
+ * `run_as`: quiesced-run-as, asked for a User= that is not in /etc/passwd. */
+bool hookconf_read(const char *path, Hook *hook, const char *run_as, GError **error);

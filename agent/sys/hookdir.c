@@ -39,6 +39,7 @@ void hook_free(Hook *hook)
     g_free(hook->name);
     g_free(hook->path);
     g_strfreev(hook->mountpoints);
+    g_free(hook->user);
     g_free(hook->refused);
     g_free(hook);
 }
@@ -51,6 +52,7 @@ Hook *hook_copy(const Hook *hook)
     copy->name = g_strdup(hook->name);
     copy->path = g_strdup(hook->path);
     copy->mountpoints = g_strdupv(hook->mountpoints);
+    copy->user = g_strdup(hook->user);
     copy->refused = g_strdup(hook->refused);
     return copy;
 }
@@ -142,12 +144,13 @@ static char *vet_conf(const char *path, const struct stat *status, uid_t owner)
     return reason ? g_strdup_printf("%s: %s", path, reason) : NULL;
 }
 
-static void read_conf(Hook *hook, const char *path, const struct stat *status, uid_t owner)
+static void read_conf(Hook *hook, const char *path, const struct stat *status,
+                      const HookdirOptions *options)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *reason = vet_conf(path, status, owner);
+    g_autofree char *reason = vet_conf(path, status, options->owner);
 
-    if (!reason && !hookconf_read(path, hook, &error))
+    if (!reason && !hookconf_read(path, hook, options->run_as, &error))
         reason = g_strdup(error->message);
     if (reason && !hook->refused)
         hook->refused = g_steal_pointer(&reason);
@@ -164,7 +167,7 @@ static void find_conf(const Scan *scan, Hook *hook, unsigned directory, const ch
         if (stat(path, &status) < 0 && lstat(path, &status) < 0)
             continue;
         if (!is_null_device(&status))
-            read_conf(hook, path, &status, scan->options->owner);
+            read_conf(hook, path, &status, scan->options);
         return;
     }
 }

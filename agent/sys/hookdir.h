@@ -55,6 +55,7 @@ typedef struct {
     int64_t timeout_us; /* 0: the configured default */
     OnFailure on_failure;
     char **mountpoints; /* NULL: always run */
+    char *user;         /* whom it runs as; NULL: the service's own */
     char *refused;      /* reason, or NULL when it may run */
 } Hook;
 
@@ -63,6 +64,7 @@ typedef struct {
     const char *stock_directory;    /* NULL or "": none */
     const char *stock_hook;         /* one file instead of stock_directory, or NULL */
     uid_t owner;                    /* 0; tests use their own */
+    const char *run_as;             /* quiesced-run-as; NULL: none */
 } HookdirOptions;
 
 /* Hook * elements sorted by order, then name, owned by the array. Missing directories are fine. */

@@ -1,6 +1,8 @@
 """Session hooks against the whole service: held, lost, hung, and left behind by a service that died."""
 
+import grp
 import os
+import pwd
 import signal
 import time
 import unittest
@@ -138,6 +140,18 @@ class Session(unittest.TestCase):
         while self.alive():  # until then it holds
             pass
         self.assertIn("app: lock lost: killed by signal 9", self.refused("guest-fsfreeze-thaw"))
+
+    @unittest.skipIf(os.getuid() != 0, "only root can become another user")
+    def test_as_another_user(self) -> None:
+        self.bed.hook("who", 'echo "$(id -un) $(id -gn) $HOME $USER $LOGNAME $1"; exit 1',
+                      "User=nobody\nVerbs=freeze")
+        self.bed.start()
+        self.host = self.bed.host()
+        who = pwd.getpwnam("nobody")
+        group = grp.getgrgid(who.pw_gid).gr_name
+        self.assertEqual(self.refused("guest-fsfreeze-freeze"),
+                         "quiesce failed: who: freeze: "
+                         f"nobody {group} {who.pw_dir} nobody nobody freeze")
 
     def test_stopping_the_service_lets_go(self) -> None:
         self.start()

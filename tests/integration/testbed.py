@@ -180,6 +180,7 @@ class Testbed:
             "QUIESCED_TEST_CONFIG": str(self.root / "quiesced.conf"),
             "QUIESCED_TEST_STOCK": str(self.root / "qemu-ga.conf"),
             "QUIESCED_TEST_RUNTIME": str(self.root / "run"),
+            "QUIESCED_TEST_RUN_AS": os.environ.get("QUIESCED_RUN_AS", "build/quiesced-run-as"),
             "QUIESCED_TEST_STATE": str(self.root / "state"),
             "QUIESCED_TEST_KEEPER_SOCKET": str(self.root / "run/keeper.sock"),
             "QUIESCED_TEST_KEEPER": str(Path(KEEPER).absolute()),

@@ -58,6 +58,9 @@ static const struct {
     {"[Hook]\nType=notify\n", "app.conf:2: ", "Type: 'notify'"},
     {"[Hook]\nMountpoints=srv\n", "app.conf:2: ", "'srv'"},
     {"[Hook]\nMountpoints=\n", "app.conf:2: ", "no mount point"},
+    {"[Hook]\nUser=\n", "app.conf:2: ", "User: ''"},
+    {"[Hook]\nUser=a b\n", "app.conf:2: ", "User: 'a b'"},
+    {"[Hook]\nUser=-x\n", "app.conf:2: ", "User: '-x'"},
     {"[Hook]\nTimeOut=3\n", "app.conf:2: ", "unknown key TimeOut"},
     {"[Hook]\nOrder=1\nOrder=2\n", "app.conf:3: ", "second time"},
     {"[Hooks]\nOrder=1\n", "app.conf:1: ", "unknown group [Hooks]"},
@@ -95,14 +98,23 @@ static void test_conf_session(Fixture *f, gconstpointer data)
     assert_refused(f, "app.conf:2: Verbs: a session hook holds");
 }
 
-static void test_conf_unsupported(Fixture *f, gconstpointer data)
+static void test_conf_user(Fixture *f, gconstpointer data)
 {
+    g_autofree char *check = g_build_filename(f->top, "run-as", NULL);
+
     (void)data;
     script(f->etc, "app");
-    put(f->etc, "app.conf", "[Hook]\nUser=postgres\nOnFailure=degrade\n", 0644);
-    assert_scan(f, "app:50:f!");
-    g_assert_cmpstr(nth(f, 0)->refused, ==, "User= is not supported yet");
-    g_assert_cmpint(nth(f, 0)->on_failure, ==, ON_FAILURE_DEGRADE);
+    put(f->etc, "app.conf", "[Hook]\nUser=root\nOnFailure=degrade\n", 0644);
+    assert_scan(f, "app:50:f");
+    g_assert_cmpstr(nth(f, 0)->user, ==, "root");
+    put(f->etc, "app.conf", "[Hook]\n\nUser=no-such-user\n", 0644);
+    assert_refused(f, "app.conf:3: User: there is no user 'no-such-user'");
+    /* Not in /etc/passwd: the other program knows it. */
+    put(f->top, "run-as", "#!/bin/sh\n[ \"$1 $2\" = '--check no-such-user' ]\n", 0755);
+    f->options.run_as = check;
+    assert_scan(f, "app:50:f");
+    put(f->top, "run-as", "#!/bin/sh\nexec /bin/sleep 100\n", 0755);
+    assert_refused(f, "app.conf:3: User: looking up 'no-such-user' took longer than 3 s");
 }
 
 static void test_conf_trust(Fixture *f, gconstpointer data)
@@ -130,7 +142,7 @@ int main(int argc, char **argv)
         {"/hookconf/etc_configures_usr", test_conf_precedence},
         {"/hookconf/errors_name_file_and_line", test_conf_errors},
         {"/hookconf/session", test_conf_session},
-        {"/hookconf/not_supported_yet", test_conf_unsupported},
+        {"/hookconf/user", test_conf_user},
         {"/hookconf/must_be_trusted", test_conf_trust},
     };
 
