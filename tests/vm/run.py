@@ -23,10 +23,11 @@ import test_freeze
 import test_libvirt
 import test_reach
 import test_readme
+import test_session
 import test_warnings
 
 GROUPS = (test_freeze, test_faults, test_warnings, test_channels, test_reach, test_readme,
-          test_libvirt)
+          test_session, test_libvirt)
 ON_REQUEST = (matrix,)  # named on the command line only: it takes a quarter of an hour
 
 
