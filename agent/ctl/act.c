@@ -189,18 +189,20 @@ int ctl_monitor(const Ctl *ctl)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(Client) client = client_new(&error);
-    json_t *status =
-        client ? client_call_json(client, "Status", NULL, CLIENT_ASK_MS, false, &error) : NULL;
     Monitor monitor = {.ctl = ctl};
     int exit_status = CTL_OK;
+    json_t *status = NULL;
 
+    if (!client)
+        return ctl_fail(error);
+    client_watch(client, told, &monitor); /* before the first look: nothing falls in between */
+    status = client_call_json(client, "Status", NULL, CLIENT_ASK_MS, false, &error);
     if (!status)
         return ctl_fail(error);
     monitor.loop = g_main_loop_new(NULL, FALSE);
     (void)g_unix_signal_add(SIGINT, interrupted, &monitor);
     (void)g_unix_signal_add(SIGTERM, interrupted, &monitor);
     g_signal_connect(client_connection(client), "closed", G_CALLBACK(bus_closed), &monitor);
-    client_watch(client, told, &monitor);
     told(fact_text(status, "state"), fact_text(status, "operation"), fact_text(status, "level"),
          &monitor);
     json_decref(status);
