@@ -451,7 +451,7 @@ static void silent_with_something_pending_it_is_killed(void)
     pid_t child = fork();
     gint64 began;
 
-    for (; child == 0;)
+    while (child == 0)
         pause();
     hello.pid = (uint32_t)child;
     fd = accept_with(client, listener, &hello);
