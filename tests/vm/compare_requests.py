@@ -269,9 +269,9 @@ CONVERSATIONS: dict[str, list[Step]] = {
     "file read that is for writing": opened("w", handle("read"), before="printf abc >/run/c"),
     "file written that is for reading": opened("r", handle("write", buf_b64=b64("x")),
                                                before="printf abc >/run/c"),
-    "file open modes": [step for mode in ("rb", "wb", "ab", "r+b", "rb+", "w+b", "wb+", "a+b",
-                                          "ab+", "a+", "br", "x", "r ", "rbb") for step in
-                        ["!printf x >/run/c", ("guest-file-open", {"path": "/run/c", "mode": mode})]],
+    "file open modes": ["!printf x >/run/c", *(
+        ("guest-file-open", {"path": "/run/c", "mode": mode}) for mode in
+        ("rb", "ab", "r+b", "rb+", "a+b", "ab+", "a+", "wb", "w+b", "br", "x", "r ", "rbb"))],
     "file with the rights of others": [
         "!rm -f /run/c", ("guest-file-open", {"path": "/run/c", "mode": "w"}), "!stat -c %a /run/c",
         ("guest-file-close", {"handle": "$1.return"}), "!chmod 600 /run/c",

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import matrix
 import test_channels
+import test_compare
 import test_faults
 import test_freeze
 import test_libvirt
@@ -26,8 +27,8 @@ import test_readme
 import test_session
 import test_warnings
 
-GROUPS = (test_freeze, test_faults, test_warnings, test_channels, test_reach, test_readme,
-          test_session, test_libvirt)
+GROUPS = (test_freeze, test_faults, test_warnings, test_channels, test_compare, test_reach,
+          test_readme, test_session, test_libvirt)
 ON_REQUEST = (matrix,)  # named on the command line only: it takes a quarter of an hour
 
 
