@@ -237,6 +237,7 @@ static void build_coordinator(Agent *agent, const HostProfile *profile)
         .paths = {agent->paths.mountinfo, agent->paths.sysfs, agent->paths.procfs,
                   agent->paths.run},
         .runtime_dir = agent->paths.runtime_dir,
+        .programs = agent->paths.programs,
     };
 
     agent->coordinator = coordinator_new(&spec);

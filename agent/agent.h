@@ -21,6 +21,7 @@ typedef struct {
     const char *keeper_socket;  /* below runtime_dir */
     const char *keeper_program; /* started when the socket is not there; NULL: never */
     const char *mountinfo, *sysfs, *procfs, *run, *dmi;
+    const char *programs; /* of the system, as in $PATH */
     bool check_mount_id;
     unsigned hook_owner;
 } AgentPaths;

@@ -204,6 +204,7 @@ static void installed_paths(AgentPaths *paths)
         .sysfs = PATH_OF("QUIESCED_TEST_SYSFS", "/sys"),
         .procfs = PATH_OF("QUIESCED_TEST_PROCFS", "/proc"),
         .run = PATH_OF("QUIESCED_TEST_RUN", "/run"),
+        .programs = PATH_OF("QUIESCED_TEST_PROGRAMS", "/usr/sbin:/usr/bin:/sbin:/bin"),
         .dmi = PATH_OF("QUIESCED_TEST_DMI", "/sys/class/dmi/id"),
         .check_mount_id = true,
     };

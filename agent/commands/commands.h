@@ -28,6 +28,7 @@ typedef struct {
     Log *log;
     AskPaths paths; /* borrowed */
     const char *runtime_dir;
+    const char *programs; /* where the programs of the system are, as in $PATH */
 } CommandsContext;
 
 Commands *commands_new(const CommandsContext *context);

@@ -32,6 +32,16 @@ extern const Question DISKS_QUESTION;
 
 extern const Command FILE_COMMANDS[];
 extern const unsigned FILE_COMMANDS_COUNT;
+extern const Command ACCOUNT_COMMANDS[];
+extern const unsigned ACCOUNT_COMMANDS_COUNT;
+extern const Command CLOCK_COMMANDS[];
+extern const unsigned CLOCK_COMMANDS_COUNT;
+extern const Command HOTPLUG_COMMANDS[];
+extern const unsigned HOTPLUG_COMMANDS_COUNT;
+extern const Command POWER_COMMANDS[];
+extern const unsigned POWER_COMMANDS_COUNT;
+extern const Command TRIM_COMMANDS[];
+extern const unsigned TRIM_COMMANDS_COUNT;
 extern const Command EXEC_COMMANDS[];
 extern const unsigned EXEC_COMMANDS_COUNT;
 

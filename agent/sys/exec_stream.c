@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
+#include <string.h>
 #include <unistd.h>
 
 #define FIRST_SIZE ((size_t)4 << 10)  /* most commands say little */
@@ -34,6 +35,8 @@ void exec_stream_close(ExecStream *stream)
     if (stream->fd >= 0)
         close(stream->fd);
     stream->fd = -1;
+    if (stream->input)
+        explicit_bzero(stream->input, stream->input_length); /* it may be a password */
     g_clear_pointer(&stream->input, g_free);
 }
 

@@ -170,6 +170,22 @@ class Testbed:
         if conf:
             Path(f"{path}.conf").write_text(f"[Hook]\n{conf}\n")
 
+    def tool(self, name: str, body: str = "") -> None:
+        """A program of the system, which writes down how it was called; by default there is none."""
+        path = self.root / "programs" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f'#!/bin/sh\necho "{name} $*" >>{self.root}/tools.log\n{body}\n')
+        path.chmod(0o755)
+
+    def tool_log(self) -> list[str]:
+        path = self.root / "tools.log"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def machine_log(self) -> list[str]:
+        """What was asked of the machine itself: tests/fake/machine_ops_fake.c."""
+        path = self.root / "run/machine"
+        return path.read_text().splitlines() if path.exists() else []
+
     def hook_log(self) -> list[str]:
         path = self.root / "hook.log"
         return path.read_text().splitlines() if path.exists() else []
@@ -188,6 +204,7 @@ class Testbed:
             "QUIESCED_TEST_SYSFS": str(self.root / "sys"),
             "QUIESCED_TEST_PROCFS": str(self.root / "proc"),
             "QUIESCED_TEST_RUN": str(self.root / "run"),
+            "QUIESCED_TEST_PROGRAMS": str(self.root / "programs"),
             "QUIESCED_TEST_DMI": str(self.root / "dmi"),
             "QUIESCED_TEST_OWNER": str(os.getuid()),
             "DBUS_SYSTEM_BUS_ADDRESS": self.address,
