@@ -17,6 +17,13 @@
 #define AUTHORITY_CHECK_MS  5000  /* polkit may have to be started first */
 #define AUTHORITY_DIALOG_MS 60000 /* somebody types a password */
 
+/* Questions to polkit under way for one user: a flood of them is that user's own affair. Root, of
+ * whom nothing is asked, is not counted. */
+#define AUTHORITY_USER_MAX   16u
+#define AUTHORITY_CALLER_MAX 32u /* of one connection, before it is known whose it is */
+
+typedef struct Authority Authority;
+
 typedef struct {
     GDBusConnection *bus;
     const char *sender; /* unique name */
@@ -24,9 +31,12 @@ typedef struct {
     bool interactive;   /* the caller lets polkit ask a person */
 } AuthoritySpec;
 
-/* `error` NULL: allowed; else G_DBUS_ERROR_ACCESS_DENIED with a text for the caller, or
- * G_IO_ERROR_CANCELLED. From the main loop, exactly once. */
+/* `error` NULL: allowed; else G_DBUS_ERROR_ACCESS_DENIED or _LIMITS_EXCEEDED with a text for the
+ * caller, or G_IO_ERROR_CANCELLED. From the main loop, exactly once. */
 typedef void (*AuthorityDone)(uid_t uid, const GError *error, gpointer user_data);
 
-void authority_ask(const AuthoritySpec *spec, GCancellable *cancel, AuthorityDone done,
+Authority *authority_new(void);
+/* What is under way ends with G_IO_ERROR_CANCELLED, when the main loop runs on. NULL is fine. */
+void authority_free(Authority *authority);
+void authority_ask(Authority *authority, const AuthoritySpec *spec, AuthorityDone done,
                    gpointer user_data);

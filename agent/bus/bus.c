@@ -14,6 +14,7 @@
 
 struct Bus {
     Log *log;
+    Authority *authority;
     Registrar *registrar;
     Manager *manager;
     char *address, *socket; /* NULL: not a plain socket, cannot be watched */
@@ -195,7 +196,9 @@ Bus *bus_new(Log *log, Coordinator *coordinator, const Config *config)
     if (self->address && g_str_has_prefix(self->address, "unix:path=") &&
         !strpbrk(self->address, ",;%"))
         self->socket = g_strdup(self->address + strlen("unix:path="));
-    self->registrar = registrar_new(log);
+    self->authority = authority_new();
+    self->registrar = registrar_new(log, self->authority);
+    spec.authority = self->authority;
     spec.registrar = self->registrar;
     self->manager = manager_new(&spec);
     source.user_data = self->registrar;
@@ -235,6 +238,7 @@ void bus_free(Bus *self)
     g_clear_pointer(&self->watch, port_watch_free);
     manager_free(self->manager);
     registrar_free(self->registrar);
+    authority_free(self->authority);
     disconnect(self);
     g_free(self->address);
     g_free(self->socket);

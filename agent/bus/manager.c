@@ -278,7 +278,6 @@ Manager *manager_new(const ManagerSpec *spec)
     Manager *self = g_new0(Manager, 1);
 
     self->spec = *spec;
-    self->cancel = g_cancellable_new();
     self->requests = g_ptr_array_new();
     return self;
 }
@@ -298,11 +297,9 @@ void manager_free(Manager *self)
 {
     if (!self)
         return;
-    g_cancellable_cancel(self->cancel);
     unexport(self);
     manager_drop_requests(self);
     g_ptr_array_unref(self->requests);
-    g_object_unref(self->cancel);
     g_free(self->announced);
     g_free(self);
 }

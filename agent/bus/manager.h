@@ -15,8 +15,6 @@
 #define MANAGER_OBJECT "/org/quiesced"
 #define MANAGER_PLANS_MAX                                                                          \
     4u /* a thread each that reads all mounts; who looks again can wait a moment */
-#define MANAGER_REQUESTS_MAX                                                                       \
-    32u /* freezes and thaws whose caller's right is being asked for, or that wait */
 
 typedef struct Manager Manager;
 
@@ -24,6 +22,7 @@ typedef struct {
     Log *log;
     Coordinator *coordinator;
     Registrar *registrar;
+    Authority *authority;
     const Config *config; /* borrowed; replaced by manager_set_config() */
 } ManagerSpec;
 

@@ -13,7 +13,6 @@ struct Manager {
     ManagerSpec spec;
     GDBusConnection *bus; /* NULL: none */
     guint object;
-    GCancellable *cancel;
     GPtrArray *requests; /* Request *, see manager_requests.c */
     unsigned plans;
     char *announced; /* what StateChanged said last */

@@ -5,7 +5,7 @@
  */
 #include "bus/manager_internal.h"
 
-#include "bus/authority.h"
+#include "bus/leaving.h"
 #include "bus/options.h"
 #include "quiesce/json.h"
 #include "quiesce/plan.h"
@@ -16,24 +16,21 @@
 #define ACTION_THAW   "org.quiesced.thaw"
 
 typedef struct {
-    Manager *manager; /* NULL: gone; the answer of authority ends it */
-    GDBusConnection *bus;
+    Manager *manager;                  /* NULL: gone; the answer of authority ends it */
     GDBusMethodInvocation *invocation; /* given away with the answer */
     GVariant *options;
     bool freezes;
-    bool asked;  /* the coordinator has it and will answer */
-    bool left;   /* its caller did, before that */
-    guint watch; /* a freeze whose caller leaves is undone */
+    bool asked;       /* the coordinator has it and will answer */
+    bool left;        /* its caller did, before that */
+    Leaving *leaving; /* a freeze whose caller leaves is undone */
 } Request;
 
 static void request_free(Request *request)
 {
-    if (request->watch != 0)
-        g_dbus_connection_signal_unsubscribe(request->bus, request->watch);
+    leaving_free(request->leaving);
     if (request->manager)
         g_ptr_array_remove_fast(request->manager->requests, request);
     g_variant_unref(request->options);
-    g_object_unref(request->bus);
     g_free(request);
 }
 
@@ -64,30 +61,14 @@ static void answered(const Answer *answer, gpointer user_data)
 }
 
 /* Nobody is there who would thaw what is being frozen. */
-static void caller_left(Request *request)
+static void caller_left(gpointer user_data)
 {
+    Request *request = user_data;
+
     request->left = true;
     if (request->asked)
         coordinator_lose(request->manager->spec.coordinator, ENDED_BY_ROLLBACK,
                          "who asked for the freeze left the bus");
-}
-
-static void on_owner_changed(GDBusConnection *bus, const char *sender, const char *path,
-                             const char *interface, const char *signal, GVariant *parameters,
-                             gpointer user_data)
-{
-    Request *request = user_data;
-    const char *owner = "?";
-
-    (void)bus;
-    (void)sender;
-    (void)path;
-    (void)interface;
-    (void)signal;
-    if (g_variant_is_of_type(parameters, G_VARIANT_TYPE("(sss)")))
-        g_variant_get_child(parameters, 2, "&s", &owner);
-    if (!*owner)
-        caller_left(request);
 }
 
 void manager_callers_left(Manager *self)
@@ -162,27 +143,17 @@ static void ask_authority(Manager *self, GDBusMethodInvocation *invocation, GVar
                         G_DBUS_MESSAGE_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION) != 0,
     };
 
-    if (self->requests->len >= MANAGER_REQUESTS_MAX) {
-        g_dbus_method_invocation_return_error(
-            invocation, G_DBUS_ERROR, G_DBUS_ERROR_LIMITS_EXCEEDED,
-            "%u requests are waiting already; ask again", self->requests->len);
-        return;
-    }
     request = g_new0(Request, 1);
     *request = (Request){
         .manager = self,
-        .bus = g_object_ref(ask.bus),
         .invocation = invocation,
         .options = g_variant_ref(options),
         .freezes = freezes,
     };
     g_ptr_array_add(self->requests, request);
     if (freezes)
-        request->watch = g_dbus_connection_signal_subscribe(
-            ask.bus, "org.freedesktop.DBus", "org.freedesktop.DBus", "NameOwnerChanged",
-            "/org/freedesktop/DBus", ask.sender, G_DBUS_SIGNAL_FLAGS_NONE, on_owner_changed,
-            request, NULL);
-    authority_ask(&ask, self->cancel, on_authority, request);
+        request->leaving = leaving_new(ask.bus, ask.sender, caller_left, request);
+    authority_ask(self->spec.authority, &ask, on_authority, request);
 }
 
 static void checked(Manager *self, GDBusMethodInvocation *invocation, const OptionSpec *specs,

@@ -19,14 +19,52 @@ static bool invalid(GError **error, const char *format, ...)
     return false;
 }
 
+/* Languages have their own idea of which integer 50 is; any is taken. */
+static bool integer_of(GVariant *value, int64_t *ret_number)
+{
+    switch (g_variant_classify(value)) {
+    case G_VARIANT_CLASS_BYTE:
+        *ret_number = g_variant_get_byte(value);
+        return true;
+    case G_VARIANT_CLASS_INT16:
+        *ret_number = g_variant_get_int16(value);
+        return true;
+    case G_VARIANT_CLASS_UINT16:
+        *ret_number = g_variant_get_uint16(value);
+        return true;
+    case G_VARIANT_CLASS_INT32:
+        *ret_number = g_variant_get_int32(value);
+        return true;
+    case G_VARIANT_CLASS_UINT32:
+        *ret_number = g_variant_get_uint32(value);
+        return true;
+    case G_VARIANT_CLASS_INT64:
+        *ret_number = g_variant_get_int64(value);
+        return true;
+    case G_VARIANT_CLASS_UINT64:
+        *ret_number = (int64_t)MIN(g_variant_get_uint64(value), (guint64)G_MAXINT64);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool wrong_type(const OptionSpec *spec, GVariant *value, GError **error)
+{
+    return invalid(error, "option %s has the type %.40s, it must be %s", spec->name,
+                   g_variant_get_type_string(value), spec->type);
+}
+
 static bool number_fits(const OptionSpec *spec, GVariant *value, GError **error)
 {
-    unsigned number = g_variant_get_uint32(value);
+    int64_t number = 0;
 
+    if (!integer_of(value, &number))
+        return wrong_type(spec, value, error);
     if (number >= spec->min && number <= spec->max)
         return true;
-    return invalid(error, "option %s: %u is not from %u to %u", spec->name, number, spec->min,
-                   spec->max);
+    return invalid(error, "option %s: %" G_GINT64_FORMAT " is not from %u to %u", spec->name,
+                   number, spec->min, spec->max);
 }
 
 static bool text_fits(const OptionSpec *spec, const char *text, GError **error)
@@ -58,11 +96,10 @@ static bool list_fits(const OptionSpec *spec, GVariant *value, GError **error)
 
 static bool value_fits(const OptionSpec *spec, GVariant *value, GError **error)
 {
-    if (!g_variant_is_of_type(value, G_VARIANT_TYPE(spec->type)))
-        return invalid(error, "option %s has the type %s, it must be %s", spec->name,
-                       g_variant_get_type_string(value), spec->type);
     if (spec->type[0] == 'u')
         return number_fits(spec, value, error);
+    if (!g_variant_is_of_type(value, G_VARIANT_TYPE(spec->type)))
+        return wrong_type(spec, value, error);
     if (spec->type[0] == 's')
         return text_fits(spec, g_variant_get_string(value, NULL), error);
     return list_fits(spec, value, error);
@@ -107,10 +144,12 @@ bool options_check(GVariant *options, const OptionSpec *specs, unsigned n_specs,
 
 unsigned options_number(GVariant *options, const char *name, unsigned otherwise)
 {
-    guint32 number = otherwise;
+    g_autoptr(GVariant) value = g_variant_lookup_value(options, name, NULL);
+    int64_t number = otherwise;
 
-    (void)g_variant_lookup(options, name, "u", &number);
-    return number;
+    if (value)
+        (void)integer_of(value, &number);
+    return (unsigned)number;
 }
 
 const char *options_text(GVariant *options, const char *name)

@@ -18,7 +18,7 @@
 
 typedef struct {
     const char *name;
-    const char *type;         /* "u", "s" or "as" */
+    const char *type;         /* "u" (any integer type is taken), "s" or "as" */
     unsigned min, max;        /* of a number; `max` also how many a list may have */
     const char *const *words; /* NULL terminated, the only texts there may be; NULL: any */
 } OptionSpec;

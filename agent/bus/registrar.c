@@ -5,7 +5,6 @@
  */
 #include "bus/registrar.h"
 
-#include "bus/authority.h"
 #include "bus/options.h"
 #include "bus/registration.h"
 #include "quiesce/json.h"
@@ -19,7 +18,7 @@
 
 struct Registrar {
     Log *log;
-    GCancellable *cancel;
+    Authority *authority;
     GPtrArray *registrations; /* Registration *, owned through registration_end() */
     GPtrArray *pending;       /* Candidate * */
 };
@@ -108,18 +107,11 @@ static void look_at(Registrar *self, const char *name)
     }
 }
 
+/* Asked again when the caller's right is known; until then it reserves nothing but its share. */
 static bool there_is_room(Registrar *self, const char *name, const char *sender, GError **error)
 {
-    unsigned mine = 0, asking = 0;
+    unsigned mine = 0;
 
-    for (unsigned i = 0; i < self->pending->len; i++) {
-        const Candidate *candidate = g_ptr_array_index(self->pending, i);
-
-        asking += strcmp(registration_sender(candidate->registration), sender) == 0;
-        if (strcmp(registration_name(candidate->registration), name) == 0)
-            return refuse(error, G_DBUS_ERROR_FAILED, "'%s' is being registered by %s", name,
-                          registration_sender(candidate->registration));
-    }
     look_at(self, name);
     for (unsigned i = 0; i < self->registrations->len; i++) {
         const Registration *other = g_ptr_array_index(self->registrations, i);
@@ -130,13 +122,10 @@ static bool there_is_room(Registrar *self, const char *name, const char *sender,
                           "'%s' is registered already, by %s of user %u", name,
                           registration_sender(other), (unsigned)registration_uid(other));
     }
-    if (mine + asking >= REGISTRAR_CONNECTION_MAX)
+    if (mine >= REGISTRAR_CONNECTION_MAX)
         return refuse(error, G_DBUS_ERROR_LIMITS_EXCEEDED,
                       "one connection may register %u participants", REGISTRAR_CONNECTION_MAX);
-    if (asking >= REGISTRAR_PENDING_CALLER_MAX || self->pending->len >= REGISTRAR_PENDING_MAX)
-        return refuse(error, G_DBUS_ERROR_LIMITS_EXCEEDED,
-                      "too many registrations are being checked; register one after another");
-    if (self->registrations->len + self->pending->len >= REGISTRAR_MAX)
+    if (self->registrations->len >= REGISTRAR_MAX)
         return refuse(error, G_DBUS_ERROR_LIMITS_EXCEEDED, "%u participants are registered already",
                       REGISTRAR_MAX);
     return true;
@@ -180,7 +169,9 @@ static bool admit(Registrar *self, Registration *registration, GDBusMethodInvoca
     g_autoptr(GUnixFDList) fds = g_unix_fd_list_new();
     int guard = -1, index = -1;
 
-    if (!user_has_room(self, registration_uid(registration), error))
+    if (!there_is_room(self, registration_name(registration), registration_sender(registration),
+                       error) ||
+        !user_has_room(self, registration_uid(registration), error))
         return false;
     guard = registration_guard(registration, error);
     if (guard < 0)
@@ -273,7 +264,7 @@ void registrar_register(Registrar *self, GDBusMethodInvocation *invocation)
     candidate = g_new0(Candidate, 1);
     *candidate = (Candidate){self, registration, invocation, false};
     g_ptr_array_add(self->pending, candidate);
-    authority_ask(&ask, self->cancel, on_authority, candidate);
+    authority_ask(self->authority, &ask, on_authority, candidate);
 }
 
 /* --- all of them -------------------------------------------------------------------------------
@@ -333,12 +324,12 @@ void registrar_bus_gone(Registrar *self)
             g_ptr_array_remove_index(self->registrations, i - 1);
 }
 
-Registrar *registrar_new(Log *log)
+Registrar *registrar_new(Log *log, Authority *authority)
 {
     Registrar *self = g_new0(Registrar, 1);
 
     self->log = log;
-    self->cancel = g_cancellable_new();
+    self->authority = authority;
     self->registrations = g_ptr_array_new_with_free_func((GDestroyNotify)registration_end);
     self->pending = g_ptr_array_new();
     return self;
@@ -348,11 +339,9 @@ void registrar_free(Registrar *self)
 {
     if (!self)
         return;
-    g_cancellable_cancel(self->cancel);
     for (unsigned i = 0; i < self->pending->len; i++)
         ((Candidate *)g_ptr_array_index(self->pending, i))->owner = NULL;
     g_ptr_array_unref(self->pending);
     g_ptr_array_unref(self->registrations);
-    g_object_unref(self->cancel);
     g_free(self);
 }

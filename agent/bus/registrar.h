@@ -11,21 +11,20 @@
 
 #include "base/config.h"
 #include "base/log.h"
+#include "bus/authority.h"
 #include <gio/gio.h>
 #include <jansson.h>
 
-#define REGISTRAR_MAX                256u /* as many fds and match rules; the bus daemon allows 512 rules */
-#define REGISTRAR_USER_MAX           64u /* of one user but root: a quarter is left to others */
-#define REGISTRAR_CONNECTION_MAX     16u /* one program has some databases, not hundreds */
-#define REGISTRAR_PENDING_MAX        64u /* being checked, a polkit question each at the worst */
-#define REGISTRAR_NAME_MAX           64u /* letters; fits into error texts of 200 bytes */
-#define REGISTRAR_MOUNTPOINTS_MAX    64u
-#define REGISTRAR_TIMEOUT_MS_MAX     600000u /* ten minutes; the freeze budget is less */
-#define REGISTRAR_PENDING_CALLER_MAX 4u /* of one connection: it cannot fill the pending ones */
+#define REGISTRAR_MAX             256u /* as many fds and match rules; the bus daemon allows 512 rules */
+#define REGISTRAR_USER_MAX        64u /* of one user but root: a quarter is left to others */
+#define REGISTRAR_CONNECTION_MAX  16u /* one program has some databases, not hundreds */
+#define REGISTRAR_NAME_MAX        64u /* letters; fits into error texts of 200 bytes */
+#define REGISTRAR_MOUNTPOINTS_MAX 64u
+#define REGISTRAR_TIMEOUT_MS_MAX  600000u /* ten minutes; the freeze budget is less */
 
 typedef struct Registrar Registrar;
 
-Registrar *registrar_new(Log *log);
+Registrar *registrar_new(Log *log, Authority *authority);
 void registrar_free(Registrar *registrar); /* every guard hangs up; NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Registrar, registrar_free)
 

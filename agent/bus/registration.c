@@ -44,9 +44,7 @@ void registration_close_guard(Registration *self)
 
 static void stop_watching(Registration *self)
 {
-    if (self->name_watch != 0)
-        g_dbus_connection_signal_unsubscribe(self->bus, self->name_watch);
-    self->name_watch = 0;
+    g_clear_pointer(&self->leaving, leaving_free);
     registration_close_guard(self);
 }
 
@@ -68,21 +66,9 @@ static void went(Registration *self, const char *reason)
     registration_unref(self);
 }
 
-static void on_owner_changed(GDBusConnection *bus, const char *sender, const char *path,
-                             const char *interface, const char *signal, GVariant *parameters,
-                             gpointer user_data)
+static void on_left(gpointer user_data)
 {
-    const char *owner = "?";
-
-    (void)bus;
-    (void)sender;
-    (void)path;
-    (void)interface;
-    (void)signal;
-    if (g_variant_is_of_type(parameters, G_VARIANT_TYPE("(sss)")))
-        g_variant_get_child(parameters, 2, "&s", &owner);
-    if (!*owner)
-        went(user_data, "it left the bus");
+    went(user_data, "it left the bus");
 }
 
 Registration *registration_new(const RegistrationSpec *spec, RegistrationGone gone,
@@ -109,10 +95,7 @@ Registration *registration_new(const RegistrationSpec *spec, RegistrationGone go
         .gone = gone,
         .user_data = user_data,
     };
-    self->name_watch = g_dbus_connection_signal_subscribe(
-        self->bus, "org.freedesktop.DBus", "org.freedesktop.DBus", "NameOwnerChanged",
-        "/org/freedesktop/DBus", self->sender, G_DBUS_SIGNAL_FLAGS_NONE, on_owner_changed, self,
-        NULL);
+    self->leaving = leaving_new(self->bus, self->sender, on_left, self);
     return self;
 }
 
@@ -160,9 +143,7 @@ void registration_look(Registration *self)
 bool registration_outlives_bus(Registration *self)
 {
     self->bus_gone = true;
-    if (self->name_watch != 0)
-        g_dbus_connection_signal_unsubscribe(self->bus, self->name_watch);
-    self->name_watch = 0;
+    g_clear_pointer(&self->leaving, leaving_free);
     return self->members->len > 0 && !self->ended;
 }
 

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "bus/leaving.h"
 #include "bus/registration.h"
 
 typedef struct BusMember BusMember; /* the Participant of one operation */
@@ -22,7 +23,7 @@ struct Registration {
     uid_t uid;
     int guard; /* our end; -1: none, or let go of */
     GSource *guard_source;
-    guint name_watch;
+    Leaving *leaving;   /* its unique name */
     GPtrArray *members; /* BusMember *, of operations that are not over */
     bool ended, bus_gone;
     RegistrationGone gone;

@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -26,34 +27,14 @@ POLKIT = """<node><interface name='org.freedesktop.PolicyKit1.Authority'>
 <arg type='s' direction='in'/><arg type='a{ss}' direction='in'/><arg type='u' direction='in'/>
 <arg type='s' direction='in'/><arg type='(bba{ss})' direction='out'/></method></interface></node>"""
 
-# What another user does; prints the outcome of each call as JSON.
-OTHER_USER = """
-import json, sys
-from gi.repository import Gio, GLib
-bus = Gio.DBusConnection.new_for_address_sync(sys.argv[1],
-    Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT
-    | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION, None, None)
-def call(method, arguments):
-    try:
-        reply = bus.call_sync("org.quiesced", "/org/quiesced", "org.quiesced.Manager1", method,
-            arguments, None, Gio.DBusCallFlags.NONE, 30000, None)
-        return "ok"
-    except GLib.Error as error:
-        name = Gio.DBusError.get_remote_error(error)
-        return name + " " + error.message.removeprefix(f"GDBus.Error:{name}: ")
-print(json.dumps({
-    "Status": call("Status", None),
-    "Freeze": call("Freeze", GLib.Variant("(a{sv})", ({"filesystems": GLib.Variant("s", "none")},))),
-    "Thaw": call("Thaw", GLib.Variant("(a{sv})", ({},))),
-    "Register": call("Register", GLib.Variant("(soa{sv})", ("mine", "/", {}))),
-}))
-"""
+# What another user does: its own file, run with the bus's address and what to do.
+OTHER_USER = Path(__file__).with_name("bus_other_user.py")
 
 
-def as_nobody(bed: BusBed) -> dict:
-    result = subprocess.run([sys.executable, "-c", OTHER_USER, bed.address], user=NOBODY,
-                            group=NOBODY, extra_groups=[], capture_output=True, timeout=60,
-                            check=False, env={"PATH": os.environ["PATH"]})
+def as_nobody(bed: BusBed, what: str = "each"):
+    result = subprocess.run([sys.executable, "-", bed.address, what], user=NOBODY, group=NOBODY,
+                            extra_groups=[], capture_output=True, timeout=60, check=False,
+                            input=OTHER_USER.read_bytes(), env={"PATH": os.environ["PATH"]})
     if result.returncode != 0:
         raise AssertionError(result.stderr.decode())
     return json.loads(result.stdout)
@@ -116,6 +97,36 @@ class Rights(unittest.TestCase):
             self.assertIn("Participant mine of user 65534 registered", bed.log_text())
 
 
+    def test_polkit_that_says_nothing_holds_up_nobody_else(self):
+        with BusBed() as bed:
+            bed.start()
+            polkit = Polkit(bed, None)
+            answers: list[list[str]] = []
+            flood = threading.Thread(target=lambda: answers.append(as_nobody(bed, "flood")))
+            flood.start()
+            wait_for(lambda: polkit.asked, 20, "the flood", bed)
+            app = Application(bed, "mine")
+            client = Client(bed)
+            self.assertTrue(client.json("Freeze", filesystems="none")["rehearsal"])
+            self.assertTrue(client.json("Thaw")["held"])
+            self.assertEqual(app.calls, ["Prepare", "Freeze", "Thaw"])
+            flood.join()
+            texts = answers[0]
+            asked = [text for text in texts if "did not answer" in text]
+            self.assertEqual(len(asked), 16)
+            self.assertTrue(all(text.startswith((LIMIT, DENIED)) for text in texts), texts)
+            self.assertGreater(sum(text.startswith(LIMIT) for text in texts), 40)
+
+    def test_one_user_does_not_take_all_places(self):
+        with BusBed() as bed:
+            bed.start()
+            Polkit(bed, (True, False))
+            outcome = as_nobody(bed, "places")
+            self.assertEqual(outcome["registered"], 64)
+            self.assertEqual(outcome["error"], f"{LIMIT} one user may register 64 participants")
+            Application(bed, "app")
+
+
 class Local(unittest.TestCase):
     """Freeze and Thaw of somebody in the machine."""
 
@@ -141,6 +152,35 @@ class Local(unittest.TestCase):
             self.assertEqual((report["origin"], report["ended-by"], report["rehearsal"]),
                              ("local", "local-thaw", True))
             self.assertEqual(client.get("FrozenSince"), 0)
+
+    def test_changes_are_announced(self):
+        from gi.repository import Gio
+
+        with BusBed() as bed:
+            bed.start()
+            Application(bed, "app")
+            client = Client(bed)
+            states: list[tuple] = []
+            properties: list[dict] = []
+            for interface, name, take in (
+                    (bus_bed.MANAGER, "StateChanged", states.append),
+                    ("org.freedesktop.DBus.Properties", "PropertiesChanged",
+                     lambda values: properties.append(values[1]))):
+                client.connection.signal_subscribe(
+                    "org.quiesced", interface, name, "/org/quiesced", None,
+                    Gio.DBusSignalFlags.NONE,
+                    lambda *arguments, take=take: take(arguments[5].unpack()))
+            operation = client.json("Freeze", filesystems="none")["operation"]
+            client.json("Thaw")
+            wait_for(lambda: states and states[-1][0] == "thawed", 5, "the end", bed)
+            self.assertEqual([state[0] for state in states],
+                             ["preparing", "freezing", "frozen", "thawing", "thawed"])
+            self.assertEqual(states[2], ("frozen", operation, "application"))
+            self.assertEqual(states[-1], ("thawed", "", ""))
+            frozen = next(one for one in properties if one["State"] == "frozen")
+            self.assertGreater(frozen["FrozenSince"], 0)
+            self.assertTrue(frozen["Ready"])
+            self.assertEqual(properties[-1]["FrozenSince"], 0)
 
     def test_local_freeze_is_not_mixed_up_with_the_hosts(self):
         with BusBed() as bed:
@@ -256,8 +296,13 @@ class Limits(unittest.TestCase):
             self.refused(INVALID, "'maybe' is none of", lambda: register("a", on_failure="maybe"))
             self.refused(INVALID, "none of prepare", lambda: register("a", verbs=["frieze"]))
             self.refused(INVALID, "'colour' is not known", lambda: register("a", colour="red"))
-            self.refused(INVALID, "type i, it must be u",
-                         lambda: register("a", order=GLib.Variant("i", 5)))
+            self.refused(INVALID, "type s, it must be u", lambda: register("a", order="5"))
+            for kind, number in (("i", -1), ("x", 1 << 40), ("t", (1 << 64) - 1)):
+                self.refused(INVALID, "is not from 0 to 99",
+                             lambda kind=kind, number=number: register(
+                                 "a", order=GLib.Variant(kind, number)))
+            for kind in "ynqiuxt":
+                os.close(register("a", order=GLib.Variant(kind, 5)))
             for options in ({"limit": 0}, {"limit": 101}, {"frozen": "x"}):
                 self.refused(INVALID, "option", lambda options=options: client.json(
                     "History", **options))
@@ -279,6 +324,8 @@ class Limits(unittest.TestCase):
             before = self.memory(bed)
             for number in range(10000):
                 self.send_register(flood, f"more{number}")
+                if number % 250 == 0:
+                    flood.get("State")  # else it is GDBus's queue that is measured
                 if number % 2500 == 500:
                     self.assertLess(self.ping(bed), 0.5)
             self.refused(LIMIT, "one connection may register 16",
@@ -306,6 +353,21 @@ class Limits(unittest.TestCase):
             wait_for(lambda: len(late.json("ListParticipants")["participants"]) == 240, 5, "240",
                      bed)
             late.register("more")
+
+    def test_plans_are_made_a_few_at_a_time(self):
+        from gi.repository import Gio, GLib
+
+        with BusBed() as bed:
+            bed.start()
+            (bed.root / "mountinfo").unlink()
+            os.mkfifo(bed.root / "mountinfo")  # whoever reads it waits for ever
+            client = Client(bed)
+            for _ in range(4):
+                client.connection.call(
+                    "org.quiesced", "/org/quiesced", bus_bed.MANAGER, "Plan",
+                    GLib.Variant("(a{sv})", ({},)), None, Gio.DBusCallFlags.NONE, 60000, None, None)
+            self.refused(LIMIT, "4 plans are being made; ask again", lambda: client.json("Plan"))
+            self.assertEqual(client.json("Status")["state"], "thawed")
 
     def test_large_texts_do_not_add_up(self):
         """GDBus keeps the largest message's buffer; the bus daemon limits that one to 32 MiB."""

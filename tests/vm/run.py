@@ -17,6 +17,7 @@ import traceback
 from pathlib import Path
 
 import matrix
+import test_bus
 import test_channels
 import test_compare
 import test_faults
@@ -27,7 +28,7 @@ import test_readme
 import test_session
 import test_warnings
 
-GROUPS = (test_freeze, test_faults, test_warnings, test_channels, test_compare, test_reach,
+GROUPS = (test_freeze, test_faults, test_bus, test_warnings, test_channels, test_compare, test_reach,
           test_readme, test_session, test_libvirt)
 ON_REQUEST = (matrix,)  # named on the command line only: it takes a quarter of an hour
 

@@ -18,6 +18,7 @@ PORTS = ("org.qemu.guest_agent.0", "org.quiesced.stock.0", "org.quiesced.lab.0")
 SCRIPTS = ("labd.py", "deadfs.py")
 # Built here, without libraries.
 HELPERS = ("stallwriter", "holdup", "nsfarm", "labtool", "thawclock", "barespawn")
+LINKED_HELPERS = {"busapp": "-lsystemd"}  # with those that the guest has
 GUEST = Path(__file__).resolve().parent.parent / "vmguest"
 
 
@@ -87,10 +88,13 @@ class Vm:
         for name in HELPERS:
             subprocess.run(["gcc", "-O2", "-D_GNU_SOURCE", "-static", "-o",
                             str(self.work / name), str(GUEST / f"{name}.c")], check=True)
+        for name, library in LINKED_HELPERS.items():
+            subprocess.run(["gcc", "-O2", "-D_GNU_SOURCE", "-o", str(self.work / name),
+                            str(GUEST / f"{name}.c"), library], check=True)
         with tarfile.open(self.work / "payload.tar", "w", format=tarfile.GNU_FORMAT) as tar:
             for script in SCRIPTS:
                 tar.add(GUEST / script, f"usr/lib/lab/{script}", filter=_as_root)
-            for name in HELPERS:
+            for name in (*HELPERS, *LINKED_HELPERS):
                 tar.add(self.work / name, f"usr/lib/lab/{name}", filter=_as_root)
             tar.add(GUEST / "labd.service", "etc/systemd/system/labd.service", filter=_as_root)
             wanted = tarfile.TarInfo("etc/systemd/system/sysinit.target.wants/labd.service")
