@@ -9,6 +9,7 @@
 #include "agent_internal.h"
 
 #include "commands/exec_table.h"
+#include "commands/file_table.h"
 
 #include <errno.h>
 #include <systemd/sd-daemon.h>
@@ -235,12 +236,13 @@ static bool may_leave(gpointer user_data)
     return !agent->stopping;
 }
 
-/* The upgrade may be run by the host, which then asks how it ended. */
+/* The upgrade may be run by the host, which then asks how it ended; it may have files open. */
 static bool owes_results(gpointer user_data)
 {
     const Agent *agent = user_data;
 
-    return exec_table_count(commands_execs(agent->commands)) > 0;
+    return exec_table_count(commands_execs(agent->commands)) > 0 ||
+           !file_table_is_empty(commands_files(agent->commands));
 }
 
 static unsigned open_ports(int *fds, unsigned size, gpointer user_data)

@@ -120,3 +120,8 @@ void file_table_remove(FileTable *table, HostFile *file)
 {
     (void)g_ptr_array_remove(table->files, file);
 }
+
+bool file_table_is_empty(const FileTable *table)
+{
+    return table->files->len == 0;
+}

@@ -30,3 +30,4 @@ HostFile *file_table_find(FileTable *table, int64_t handle); /* NULL: none, or n
 /* It is open now: its handle; 0 when none could be had. */
 int64_t file_table_opened(FileTable *table, HostFile *file, GError **error);
 void file_table_remove(FileTable *table, HostFile *file);
+bool file_table_is_empty(const FileTable *table);
