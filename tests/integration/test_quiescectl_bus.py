@@ -173,6 +173,14 @@ class History(Ctl):
         self.assertEqual({f"{self.bed.directory(name)} held"[:30].strip() for name in "ab"}
                          - set(cells), set())
 
+    def test_metrics(self):
+        host = self.start()
+        host.call("guest-fsfreeze-freeze")
+        host.call("guest-fsfreeze-thaw")
+        text = self.run_ctl("metrics")
+        self.assertTrue(text.endswith("# EOF\n"), text)
+        self.assertRegex(text, r'(?m)^quiesced_operations_total\{result="ok"\} 1$')
+
 
 class Acting(Ctl):
     """Freeze, rehearse, thaw."""
