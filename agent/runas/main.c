@@ -53,6 +53,8 @@ int main(int argc, char **argv)
         return 2;
     }
     errno = 0;
+    /* There is one thread. */
+    /* cppcheck-suppress getpwnamCalled */
     user = getpwnam(name);
     if (!user)
         return fail(NO_USER, "there is no user", name);

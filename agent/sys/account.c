@@ -19,14 +19,13 @@
 static bool in_passwd(const char *name)
 {
     FILE *file = fopen("/etc/passwd", "re");
-    const struct passwd *entry;
-    struct passwd buffer;
+    struct passwd buffer = {0}, *entry = NULL;
     char text[4096]; /* one line */
     bool found = false;
 
     if (!file)
         return false;
-    while (!found && fgetpwent_r(file, &buffer, text, sizeof text, (struct passwd **)&entry) == 0)
+    while (!found && fgetpwent_r(file, &buffer, text, sizeof text, &entry) == 0)
         found = strcmp(entry->pw_name, name) == 0;
     (void)fclose(file);
     return found;
