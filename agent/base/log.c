@@ -9,6 +9,7 @@
  */
 #include "base/deadline.h"
 #include "base/log_sink.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -148,24 +149,57 @@ static void cut_at_character(char *message)
         message[end - message] = '\0';
 }
 
+static void write_format(Log *log, LogRecord *record, const char *format, va_list args)
+{
+    char message[LOG_RECORD_MAX + 1];
+
+    if (vsnprintf(message, sizeof message, format, args) >= (int)sizeof message)
+        cut_at_character(message);
+    record->at_us = deadline_now();
+    record->message = message;
+    write_record(log, record);
+}
+
 void log_write(Log *log, LogLevel level, const char *message_id, const char *format, ...)
 {
     LogRecord record = {.level = level};
-    char message[LOG_RECORD_MAX + 1];
     int saved_errno = errno;
     va_list args;
 
     if (!log || level > log->level)
         return;
-    va_start(args, format);
-    if (vsnprintf(message, sizeof message, format, args) >= (int)sizeof message)
-        cut_at_character(message);
-    va_end(args);
-    record.at_us = deadline_now();
-    record.message = message;
     if (message_id)
         g_strlcpy(record.message_id, message_id, sizeof record.message_id);
-    write_record(log, &record);
+    va_start(args, format);
+    write_format(log, &record, format, args);
+    va_end(args);
+    errno = saved_errno;
+}
+
+void log_event(Log *log, LogLevel level, const char *message_id, const char *const *fields,
+               const char *format, ...)
+{
+    LogRecord record = {.level = level};
+    g_autoptr(GString) text = NULL;
+    int saved_errno = errno;
+    va_list args;
+
+    if (!log || level > log->level)
+        return;
+    text = g_string_new(NULL);
+    for (; fields && fields[0]; fields += 2) {
+        char value[LOG_FIELD_MAX + 1];
+
+        if (!fields[1])
+            continue;
+        text_line(value, sizeof value, fields[1], (size_t)-1);
+        g_string_append_printf(text, "%s=%s\n", fields[0], value);
+    }
+    record.fields = text->str;
+    g_strlcpy(record.message_id, message_id, sizeof record.message_id);
+    va_start(args, format);
+    write_format(log, &record, format, args);
+    va_end(args);
     errno = saved_errno;
 }
 

@@ -18,6 +18,7 @@
 
 #define LOG_RING_RECORDS 256u  /* a long freeze writes some tens; the rest is reserve */
 #define LOG_RECORD_MAX   1024u /* bytes of one message; longer ones are cut */
+#define LOG_FIELD_MAX    256u  /* bytes of one field's value; the same */
 
 typedef enum { LOG_ERROR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG } LogLevel;
 
@@ -36,6 +37,9 @@ void log_set_level(Log *log, LogLevel level);
 /* `message_id`: 32 hex digits for events an operator may look for, or NULL. `log` may be NULL. */
 void log_write(Log *log, LogLevel level, const char *message_id, const char *format, ...)
     G_GNUC_PRINTF(4, 5);
+/* The same with fields of the journal: pairs of name and value (NULL: left out), ended by NULL. */
+void log_event(Log *log, LogLevel level, const char *message_id, const char *const *fields,
+               const char *format, ...) G_GNUC_PRINTF(5, 6);
 #define log_error(log, ...)   log_write(log, LOG_ERROR, NULL, __VA_ARGS__)
 #define log_warning(log, ...) log_write(log, LOG_WARNING, NULL, __VA_ARGS__)
 #define log_notice(log, ...)  log_write(log, LOG_NOTICE, NULL, __VA_ARGS__)

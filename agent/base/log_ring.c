@@ -8,7 +8,7 @@
 #include <string.h>
 
 struct LogRing {
-    GQueue records; /* LogRecord *, the message in the same allocation */
+    GQueue records; /* LogRecord *, message and fields in the same allocation */
     unsigned dropped;
 };
 
@@ -31,10 +31,13 @@ void log_ring_free(LogRing *ring)
 void log_ring_push(LogRing *ring, const LogRecord *record)
 {
     size_t size = strlen(record->message) + 1;
-    LogRecord *copy = g_malloc(sizeof(LogRecord) + size);
+    size_t more = record->fields ? strlen(record->fields) + 1 : 0;
+    LogRecord *copy = g_malloc(sizeof(LogRecord) + size + more);
 
     *copy = *record;
     copy->message = memcpy(copy + 1, record->message, size);
+    if (more > 0)
+        copy->fields = memcpy((char *)(copy + 1) + size, record->fields, more);
     if (log_ring_length(ring) == LOG_RING_RECORDS) {
         log_ring_pop(ring);
         ring->dropped++;

@@ -19,6 +19,7 @@ typedef struct {
     LogLevel level;
     char message_id[LOG_ID_LENGTH + 1]; /* "": none */
     const char *message;
+    const char *fields; /* "NAME=value\n"…, for the journal; NULL: none */
 } LogRecord;
 
 typedef struct LogRing LogRing;

@@ -119,6 +119,8 @@ static LogSinkResult write_journal(const LogSink *sink, const LogRecord *record,
     append_field(datagram, "SYSLOG_IDENTIFIER", sink->identifier);
     if (*record->message_id)
         append_field(datagram, "MESSAGE_ID", record->message_id);
+    if (record->fields)
+        g_string_append(datagram, record->fields);
     /* The journal stamps what it receives when it receives it. */
     if (held_us > 0)
         g_string_append_printf(datagram, "HELD_USEC=%" G_GINT64_FORMAT "\n", held_us);

@@ -4,11 +4,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "quiesce/coordinator_internal.h"
-
-/* Of the journal's catalogue; an operator's monitoring keys on them. */
-#define MESSAGE_FROZE  "5b6f0f8e41f9446c8a0b1f7e6a2d9c11"
-#define MESSAGE_THAWED "5b6f0f8e41f9446c8a0b1f7e6a2d9c12"
-#define MESSAGE_FAILED "5b6f0f8e41f9446c8a0b1f7e6a2d9c13"
+#include "quiesce/events.h"
 
 static gboolean limit_passed(gpointer user_data);
 
@@ -41,6 +37,7 @@ void coordinator_answer_frozen(Coordinator *coordinator)
     Operation *operation = coordinator->operation;
     Report *report = operation->report;
     Answer answer = {.kind = ANSWER_OK, .report = report, .held = true};
+    g_autofree char *text = NULL;
 
     operation->frozen = true;
     operation->frozen_us = deadline_now();
@@ -53,9 +50,10 @@ void coordinator_answer_frozen(Coordinator *coordinator)
     /* The keeper's own timer is first; this one is for a keeper that does not do its duty. */
     coordinator->limit_extended = false;
     watch_limit(coordinator, operation->limit_us + USEC_PER_SEC);
-    log_write(coordinator->spec.log, LOG_NOTICE, MESSAGE_FROZE,
-              "Frozen: %u held, level %s, operation %s", answer.count, level_name(report->level),
-              report->operation);
+    text = g_strdup_printf("Frozen: %u held, level %s, operation %s", answer.count,
+                           level_name(report->level), report->operation);
+    event_operation(coordinator->spec.log, LOG_NOTICE, EVENT_ID_FROZE, report, report->level_reason,
+                    text);
     coordinator_answer_freeze(coordinator, &answer);
 }
 
@@ -96,7 +94,7 @@ static void finish_thaw(Coordinator *coordinator, Operation *operation)
 {
     Report *report = operation->report;
     Answer answer = {.kind = ANSWER_OK, .report = report};
-    g_autofree char *text = NULL;
+    g_autofree char *text = NULL, *said = NULL;
 
     note_late_loss(coordinator, operation);
     answer.count = MAX(operation->stage ? fs_stage_thawed_count(operation->stage) : 0,
@@ -124,10 +122,11 @@ static void finish_thaw(Coordinator *coordinator, Operation *operation)
     }
     report->verdict_delivered = true;
     ledger_set_frozen_since(coordinator->spec.ledger, 0, 0); /* the host knows how it ended */
-    log_write(coordinator->spec.log, LOG_NOTICE, MESSAGE_THAWED,
-              "Thawed after %.3f s, level %s, operation %s",
-              (double)MAX(report->frozen_us, 0) / USEC_PER_SEC, level_name(report->level),
-              report->operation);
+    said = g_strdup_printf("Thawed after %.3f s, level %s, operation %s",
+                           (double)MAX(report->frozen_us, 0) / USEC_PER_SEC,
+                           level_name(report->level), report->operation);
+    event_operation(coordinator->spec.log, LOG_NOTICE, EVENT_ID_THAWED, report,
+                    report->level_reason, said);
     coordinator_answer_thaws(coordinator, &answer);
 }
 
@@ -156,7 +155,8 @@ static void finish_abort(Coordinator *coordinator, Operation *operation)
         if (operation->laid_out)
             ledger_set_ended(coordinator->spec.ledger, report->result, ENDED_BY_ROLLBACK,
                              LEVEL_CRASH);
-        log_write(coordinator->spec.log, LOG_ERROR, MESSAGE_FAILED, "%s", operation->error);
+        event_operation(coordinator->spec.log, LOG_ERROR, EVENT_ID_FAILED, report, operation->error,
+                        operation->error);
         coordinator_answer_error(coordinator, operation->error);
     }
     coordinator_answer_thaws(coordinator, &thawed);

@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "quiesce/coordinator_internal.h"
+#include "quiesce/events.h"
 
 static bool find_member(const Operation *operation, const Participant *participant,
                         unsigned *ret_index)
@@ -54,13 +55,11 @@ void operation_hold_lost(Participant *participant, const StepOutcome *outcome, g
     report_step_end(operation->report, member->entry, member->step, &lost);
     reason = g_strdup_printf("lock lost: %s", lost.reason[0] ? lost.reason : "it ended");
     report_lower(operation->report, LEVEL_FILESYSTEM, "%s: %s", participant->name, reason);
+    event_participant(operation->owner->spec.log, operation->report, participant->name, "hold",
+                      reason);
     if (participant->on_failure == ON_FAILURE_ABORT ||
         operation->level_wanted > (int)operation->report->level)
         fail_hold(operation, participant, reason);
-    else
-        log_warning(operation->owner->spec.log,
-                    "%s: %s; on-failure=degrade: the snapshot goes on without it",
-                    participant->name, reason);
 }
 
 void coordinator_verify_holds(Coordinator *coordinator)

@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "quiesce/coordinator_internal.h"
+#include "quiesce/events.h"
 
 #include <string.h>
 #include <sys/prctl.h>
@@ -60,6 +61,8 @@ static bool member_answered(unsigned index, Verb verb, const StepOutcome *outcom
         return false;
     report_lower(operation->report, LEVEL_FILESYSTEM, "%s: %s: %s", participant->name,
                  verb_name(verb), outcome_reason(outcome));
+    event_participant(operation->owner->spec.log, operation->report, participant->name,
+                      verb_name(verb), outcome_reason(outcome));
     if (participant->on_failure == ON_FAILURE_DEGRADE)
         return true;
     if (!operation->error)

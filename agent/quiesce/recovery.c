@@ -11,6 +11,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "quiesce/coordinator_internal.h"
+#include "quiesce/events.h"
 
 #include "sys/ready_socket.h"
 #include "sys/sysrq.h"
@@ -175,6 +176,15 @@ static void recover_settings(Coordinator *coordinator)
 /* --- together ----------------------------------------------------------------------------------
  */
 
+static void say_recovered(Coordinator *coordinator, const Operation *operation)
+{
+    g_autofree char *text = g_strdup_printf(
+        "Releasing operation %s, which a predecessor did not finish", operation->report->operation);
+
+    event_operation(coordinator->spec.log, LOG_WARNING, EVENT_ID_RECOVERED, operation->report, NULL,
+                    text);
+}
+
 static Operation *recovered_operation(Coordinator *coordinator)
 {
     FreezeRequest request = {.channel = "recovered", .level = -1};
@@ -217,8 +227,6 @@ static void release_recovered(Operation *operation)
 {
     Coordinator *coordinator = operation->owner;
 
-    log_warning(coordinator->spec.log, "Releasing operation %s, which a predecessor did not finish",
-                operation->report->operation);
     coordinator->straggler = operation;
     operation->told = true;
     if (recovery_report_ended(coordinator, operation->report))
@@ -274,6 +282,7 @@ void coordinator_recover(Coordinator *coordinator)
         return;
     }
     operation = recovered_operation(coordinator);
+    say_recovered(coordinator, operation);
     since_us = ledger_frozen_since(ledger, &limit_s);
     if (since_us > 0)
         lose_recovered(operation, since_us, limit_s);

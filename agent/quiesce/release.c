@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "quiesce/coordinator_internal.h"
+#include "quiesce/events.h"
 
 #include "sys/process.h"
 
@@ -16,8 +17,6 @@
 
 /* SIGTERM, SIGKILL, and a little for the reaping. */
 #define RELEASE_CORPSE_US (PROCESS_KILL_DELAY_US + 200 * USEC_PER_MSEC)
-
-#define MESSAGE_LOST "0f4b9a54b77b4b7fa2f0c6de1f3d62a1"
 
 int64_t coordinator_boottime_us(void)
 {
@@ -67,9 +66,8 @@ static bool release_answered(unsigned index, Verb verb, const StepOutcome *outco
     member->released = true;
     ledger_participant_released(operation->owner->spec.ledger, index);
     if (outcome->result != STEP_OK)
-        log_warning(operation->owner->spec.log,
-                    "%s: %s failed: %s; look at the application, it may still be stopped",
-                    participant->name, verb_name(verb), outcome->reason);
+        event_participant(operation->owner->spec.log, operation->report, participant->name,
+                          verb_name(verb), outcome->reason);
     return true;
 }
 
@@ -325,6 +323,7 @@ void coordinator_note_loss(Coordinator *coordinator, ReportEndedBy ended_by, con
     Operation *operation = coordinator->operation;
     LedgerVerdict *verdict = &coordinator->verdict_data;
     int64_t window_us = coordinator->spec.config->quiesce.lost_window_us;
+    g_autofree char *text = NULL;
 
     *verdict = (LedgerVerdict){
         .ended_by = ended_by,
@@ -348,11 +347,13 @@ void coordinator_note_loss(Coordinator *coordinator, ReportEndedBy ended_by, con
     if (ended_by != ENDED_BY_PARTICIPANT_LOST)
         report_lower(operation->report, LEVEL_CRASH, "not held until thaw: %s", reason);
     coordinator_watch_window(coordinator);
-    log_write(coordinator->spec.log, LOG_ERROR, MESSAGE_LOST,
-              "The freeze %s was not held until the host's thaw: %s after %.1f s; the snapshot "
-              "taken meanwhile is only %s-consistent, take it again",
-              operation->report->operation, reason, (double)verdict->held_us / USEC_PER_SEC,
-              level_name(operation->report->level));
+    text = g_strdup_printf(
+        "The freeze %s was not held until the host's thaw: %s after %.1f s; the snapshot taken "
+        "meanwhile is only %s-consistent, take it again",
+        operation->report->operation, reason, (double)verdict->held_us / USEC_PER_SEC,
+        level_name(operation->report->level));
+    event_operation(coordinator->spec.log, LOG_ERROR, EVENT_ID_LOST, operation->report, reason,
+                    text);
 }
 
 /* Entered for every end but the host's thaw; the machine decides what it means. */

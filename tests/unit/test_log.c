@@ -119,6 +119,29 @@ static void test_fields(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     expect_bytes(fixture->fd, framed, sizeof framed - 1);
 }
 
+/* Fields cannot be broken out of by what an application says, and outlast a hold. */
+static void test_event_fields(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
+{
+    static const char *const FIELDS[] = {"OPERATION", "1f3a",          "LEVEL", NULL,
+                                         "REASON",    "a\nPRIORITY=0", NULL};
+    static const char ID[] = "0123456789abcdef0123456789abcdef";
+
+    for (unsigned i = 0; i < 2; i++) {
+        g_autoptr(GBytes) bytes = NULL;
+        g_autofree char *text = NULL;
+
+        if (i == 1)
+            log_hold(fixture->log);
+        log_event(fixture->log, LOG_ERROR, ID, FIELDS, "lost");
+        if (i == 1)
+            log_release(fixture->log);
+        bytes = receive(fixture->fd);
+        text = g_strndup(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
+        g_assert_nonnull(strstr(text, "MESSAGE=lost\nPRIORITY=3\n"));
+        g_assert_nonnull(strstr(text, "\nOPERATION=1f3a\nREASON=a PRIORITY=0\n"));
+    }
+}
+
 static void test_level(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
 {
     log_debug(fixture->log, "no");
@@ -415,6 +438,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     alarm(60); /* a write that blocks fails instead of waiting */
     add("/log/journal_fields_and_framing", test_fields);
+    add("/log/event_fields", test_event_fields);
     add("/log/level_filters", test_level);
     g_test_add_func("/log/level_names", test_level_names);
     add("/log/long_record_is_cut_at_a_character", test_cut);
