@@ -205,9 +205,9 @@ static void member_call(Participant *participant, Verb verb, const VerbContext *
     if (registration->ended) {
         answer_soon(self, STEP_FAILED, "is not registered any more");
     } else if (registration->bus_gone) {
-        registration_close_guard(registration);
         answer_soon(self, STEP_FAILED,
                     "the bus it was registered on is gone; let go of its guard, which means Abort");
+        registration_let_go(registration);
     } else {
         send_call(self, context, deadline);
     }
@@ -258,9 +258,10 @@ void member_left(BusMember *self, const char *reason)
         self->participant.lost(&self->participant, &lost, self->participant.lost_data);
 }
 
+/* Not when its operation is over, which may keep it for the host's verdict. */
 bool member_holds(const BusMember *self)
 {
-    return self->holds;
+    return self->holds && self->participant.lost;
 }
 
 Participant *registration_join(Registration *registration)

@@ -34,18 +34,13 @@ void registration_unref(Registration *self)
 }
 
 /* The application hears a hang-up; we hear nothing any more. */
-void registration_close_guard(Registration *self)
+static void stop_watching(Registration *self)
 {
+    g_clear_pointer(&self->leaving, leaving_free);
     deadline_source_clear(&self->guard_source);
     if (self->guard >= 0)
         (void)close(self->guard);
     self->guard = -1;
-}
-
-static void stop_watching(Registration *self)
-{
-    g_clear_pointer(&self->leaving, leaving_free);
-    registration_close_guard(self);
 }
 
 static void went(Registration *self, const char *reason)
@@ -64,6 +59,15 @@ static void went(Registration *self, const char *reason)
             member_left(g_ptr_array_index(members, i), reason);
     self->gone(self, reason, self->user_data);
     registration_unref(self);
+}
+
+void registration_let_go(Registration *self)
+{
+    if (self->ended)
+        return;
+    self->ended = true;
+    stop_watching(self);
+    self->gone(self, "the bus went", self->user_data);
 }
 
 static void on_left(gpointer user_data)
@@ -144,7 +148,7 @@ bool registration_outlives_bus(Registration *self)
 {
     self->bus_gone = true;
     g_clear_pointer(&self->leaving, leaving_free);
-    return self->members->len > 0 && !self->ended;
+    return registration_held(self) && !self->ended;
 }
 
 void registration_set_uid(Registration *self, uid_t uid)
@@ -193,7 +197,7 @@ void registration_member_removed(Registration *self, BusMember *member)
 {
     g_ptr_array_remove_fast(self->members, member);
     /* Without a bus it can only come again anew. */
-    if (self->bus_gone && self->members->len == 0)
-        went(self, "the bus went");
+    if (self->bus_gone && !registration_held(self))
+        registration_let_go(self);
     registration_unref(self);
 }

@@ -44,7 +44,7 @@ void registration_end(Registration *registration);
 
 /* A new guard; the application's end, to be passed on and closed. -1: `error` says why. */
 int registration_guard(Registration *registration, GError **error);
-/* The bus went. False: nothing is held, the owner may end it. */
+/* The bus went. False: nothing is held, the owner ends it. */
 bool registration_outlives_bus(Registration *registration);
 
 void registration_set_uid(Registration *registration, uid_t uid);

@@ -32,7 +32,8 @@ struct Registration {
 
 Registration *registration_ref(Registration *registration);
 void registration_unref(Registration *registration);
-void registration_close_guard(Registration *registration);
+/* Its bus is gone, and nobody will ask it for anything: it ends, and its guard hangs up. */
+void registration_let_go(Registration *registration);
 void registration_member_added(Registration *registration, BusMember *member);
 void registration_member_removed(Registration *registration, BusMember *member);
 

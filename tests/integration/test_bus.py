@@ -23,6 +23,7 @@ class Sequence(unittest.TestCase):
             last = Application(bed, "last", order=60)
             host = bed.host()
             self.assertEqual(host.call("guest-fsfreeze-freeze"), 2)
+            self.assertTrue(Client(bed).json("ListParticipants")["participants"][0]["held"])
             status = host.call("guest-quiesce-status")
             self.assertEqual(status["level"], "application")
             self.assertEqual([one["held"] for one in status["participants"]], [True] * 3)
@@ -42,13 +43,34 @@ class Sequence(unittest.TestCase):
         with BusBed() as bed:
             bed.start()
             other = Application(bed, "other", mountpoints=["/elsewhere"])
+            slow = Application(bed, "slow", verbs=["prepare"])
             short = Application(bed, "short", verbs=["freeze", "thaw"],
                                 mountpoints=[str(bed.directory("a"))])
             host = bed.host()
             host.call("guest-fsfreeze-freeze")
             host.call("guest-fsfreeze-thaw")
+            self.assertEqual([one["held"] for one in Client(bed).json("ListParticipants")
+                              ["participants"]], [False, False, False])
+            self.assertEqual(slow.calls, ["Prepare"])
             self.assertEqual(other.calls, [])
             self.assertEqual(short.calls, ["Freeze", "Thaw"])
+
+    def test_the_hosts_verdict_reaches_who_asked_for_it(self):
+        with BusBed() as bed:
+            bed.start()
+            app = Application(bed, "app", verbs=["freeze", "thaw", "abort", "complete"])
+            other = Application(bed, "other")
+            host = bed.host()
+            host.call("guest-fsfreeze-freeze")
+            host.call("guest-fsfreeze-thaw")
+            operation = host.call("guest-quiesce-report")["operations"][0]["operation"]
+            host.call("guest-quiesce-complete", operation=operation, success=True)
+            wait_for(lambda: app.calls[-1] == "Complete", 5, "the verdict", bed)
+            self.assertEqual(app.contexts[-1]["success"], True)
+            self.assertEqual(app.contexts[-1]["operation"], operation)
+            self.assertNotIn("Complete", other.calls)
+            wait_for(lambda: host.call("guest-quiesce-report")["operations"][0]["participants"][0]
+                     ["steps"][-1]["verb"] == "complete", 5, "the report", bed)
 
     def test_refusal_tells_the_host_why(self):
         with BusBed() as bed:
@@ -244,9 +266,11 @@ class Bus(unittest.TestCase):
         with BusBed() as bed:
             bed.start()
             app = Application(bed, "app")
+            host = bed.host()
+            host.call("guest-fsfreeze-freeze")
+            host.call("guest-fsfreeze-thaw")
             bed.stop_bus()
             self.assertTrue(app.hung_up(5))
-            host = bed.host()
             self.assertEqual(host.call("guest-fsfreeze-freeze"), 2)
             host.call("guest-fsfreeze-thaw")
             bed.start_bus()
