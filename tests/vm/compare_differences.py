@@ -89,7 +89,23 @@ INFO = (
           place=r"return\.supported_commands\[guest-(get-load|network-get-route|get-devices)\].*"),
 )
 
-DIFFERENCES: tuple[Known, ...] = WIRE + NEWER + FREEZE + INFO
+KEYS = (
+    Known("`guest-ssh-get-authorized-keys`", "in reverse order", "in the order of the file",
+          "what was written comes back", command="guest-ssh-get-authorized-keys",
+          place=r"return\.keys"),
+    Known("the file of authorized keys", "no line end after the last key, an empty line before a "
+          "new one", "a line end after each key", "`echo KEY >>authorized_keys` glued two keys "
+          "together", command="shell", place="output", conversation="keys.*"),
+    Known("an empty key, or one with a control character", "written", "refused",
+          "it is no key, and could be two", command="guest-ssh-add-authorized-keys",
+          conversation="keys refused"),
+    Known("keys of a user that does not exist", "`failed to lookup user 'x': Success`",
+          "`failed to lookup user 'x': there is no such user`", "it was no success",
+          command="guest-ssh-*", place=r"error\.desc", was=".*: Success\"",
+          now=".*: there is no such user\""),
+)
+
+DIFFERENCES: tuple[Known, ...] = WIRE + NEWER + FREEZE + INFO + KEYS
 
 
 def rows() -> list[str]:
