@@ -10,13 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from context import check
-from matrix_rig import ALL, DIRECTORIES, HOLD, INFLIGHT, TOOL, Rig, within
+from matrix_rig import ALL, DIRECTORIES, HOLD, INFLIGHT, TOOL, Rig
 from vmlab.host import AgentError
 
 STATES = ("thawed", "preparing", "freezing", "frozen", "thawing", "aborting", "lost")
 LOST_LIMIT_MS = 700
 LIMIT_LATE_MS = 50
+# What a bound may be missed by under emulation with both of the machine's processors busy.
+SLACK, SLACK_MAX_MS, SLACK_MS = 2, 1000, 100
 SPLICED = "spliced"
+SPLICE = "275"  # the number of the system call
+
+
+class BoundMissed(AssertionError):
+    """Everything went as it must, but too slowly."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ class Fault:
     end: "Callable[[Rig], None] | None" = None
     enter: "Step | None" = None  # instead of the state's own
     whole: "Step | None" = None  # instead of everything
+    stops: bool = False  # the service ends in order, and with it the history of what it told
 
 
 @dataclass
@@ -96,6 +104,13 @@ class Cell:
     limit_ms: int = 60000
     answer: tuple[str, str] = ("", "")
     measured: dict[str, float] = field(default_factory=dict)
+    missed: list[str] = field(default_factory=list)
+
+    def within(self, measured_ms: float, bound_ms: float, what: str) -> None:
+        """Notes a bound that was missed; the cell goes on, and fails at its end."""
+        allowed = bound_ms + min(SLACK * bound_ms, SLACK_MAX_MS) + SLACK_MS
+        if measured_ms > allowed:
+            self.missed.append(f"{what}: {measured_ms:.0f} ms, at most {bound_ms} ms wanted")
 
     def others(self) -> str:
         """The filesystems that are not stuck in the kernel."""
@@ -109,8 +124,7 @@ class Cell:
         """From now on FIFREEZE of the filesystem in flight stays in the kernel."""
         self.rig.vm.spawn(f"exec {self.runner} {TOOL} splice "
                           f"{DIRECTORIES[self.inflight]}/{SPLICED}")
-        self.rig.vm.run("n=0; until grep -qs '^275 ' /proc/$(pgrep -nx labtool)/syscall; do "
-                        "n=$((n+1)); [ $n -gt 200 ] && exit 1; sleep 0.02; done")
+        self.rig.vm.run([TOOL, "waitcall", "labtool", SPLICE, "8000"])
         self.spliced = True
 
     def unsplice(self) -> None:
@@ -177,7 +191,7 @@ def enter_lost(cell: Cell) -> None:
         freeze(cell)
     except AgentError as error:  # a slow moment: the limit passed before all was frozen
         check("the frozen limit passed" in error.desc, error.desc)
-        cell.rig.vm.run(": >/run/hook.log")
+        cell.rig.forget_calls()
         cell.limit_ms *= 4
         freeze(cell)
     since = cell.rig.now()
@@ -212,7 +226,7 @@ def measure_limit(cell: Cell, since: int) -> None:
     first = min(item["start-ms"] for item in report["filesystems"] if item["result"] == "frozen")
     due = rig.wall_to_clock(report["started-unix-ms"] + first) + cell.limit_ms * 1000
     cell.measured["past the limit"] = max(0.0, (max(ends) - due) / 1000)
-    within(cell.measured["past the limit"], LIMIT_LATE_MS, "from the deadline to all thawed")
+    cell.within(cell.measured["past the limit"], LIMIT_LATE_MS, "from the deadline to all thawed")
 
 
 def measure(cell: Cell) -> None:
@@ -247,5 +261,5 @@ def take_answer(cell: Cell) -> None:
         cell.answer = ("error", error.desc)
 
 
-__all__ = ["ENTER", "STATES", "STEADY", "Cell", "Fault", "Want", "freeze", "leave", "measure",
+__all__ = ["ENTER", "STATES", "STEADY", "BoundMissed", "Cell", "Fault", "Want", "freeze", "leave", "measure",
            "measure_limit", "nothing", "take_answer", "wants"]

@@ -10,8 +10,8 @@ SPDX-License-Identifier: LGPL-2.1-or-later
 """
 
 from context import check
-from matrix_cell import ENTER, Cell, leave, measure, take_answer
-from matrix_rig import ALL, DIRECTORIES, HookCall, error_matches, within
+from matrix_cell import ENTER, BoundMissed, Cell, leave, measure, take_answer
+from matrix_rig import ALL, DIRECTORIES, HookCall, error_matches
 
 INFLIGHT_BOUND_MS = 100  # from a FIFREEZE's completing to its thaw
 WRITABLE_MS = 5000
@@ -43,14 +43,15 @@ def check_answer(cell: Cell) -> None:
 
 def check_bounds(cell: Cell) -> None:
     if cell.want.bound_ms:
-        within(cell.measured["thawed"], cell.want.bound_ms, "from the fault to all thawed")
+        cell.within(cell.measured["thawed"], cell.want.bound_ms, "from the fault to all thawed")
     if cell.want.stall_ms:
-        within(cell.measured["longest stall"], cell.want.stall_ms, "the longest stall")
-    if cell.spliced and cell.answer[0] != "ok":
+        cell.within(cell.measured["longest stall"], cell.want.stall_ms, "the longest stall")
+    if cell.spliced and cell.answer[0] != "ok" and outcome(cell) != "held":
         # From its writer's leaving: the FIFREEZE then completes by itself.
         took = cell.rig.thawed_after_ms(cell.let_go, str(cell.inflight), 15000)
         cell.measured["in flight"] = took
-        within(took, INFLIGHT_BOUND_MS, f"{DIRECTORIES[cell.inflight]} from its writer's leaving")
+        cell.within(took, INFLIGHT_BOUND_MS,
+                    f"{DIRECTORIES[cell.inflight]} from its writer's leaving")
 
 
 def check_held(cell: Cell) -> None:
@@ -99,16 +100,28 @@ def check_released(cell: Cell, calls: list[HookCall]) -> None:
             check(verbs[-1] in ("thaw", "abort"), f"{name} was called after its release: {verbs}")
 
 
+def check_filesystems(report: dict, cell: Cell) -> None:
+    """All of them are in it, frozen where the freeze was once complete."""
+    results = [item["result"] for item in report["filesystems"]]
+    frozen = results.count("frozen")
+    check(frozen <= len(results) and frozen >= cell.total,
+          f"{cell.total} were frozen, the report has {results}")
+
+
 def check_report(cell: Cell, operation: str) -> None:
-    report = cell.rig.report(operation)
-    what = outcome(cell)
+    """Also of a freeze that a restarted service found in the ledger."""
     if cell.state == "thawed":
         return  # of a quiesce before the cell
-    if report is None:  # the history is the service's; a successor has only what it had to end
-        check(cell.want.reply == "none", f"no report of a freeze that was {what}")
+    report = cell.rig.report(operation)
+    what = outcome(cell)
+    if report is None:
+        # A service that was stopped had ended it, told whoever asked, and took its history along.
+        check(cell.fault.stops and what not in ("held", "lost"), f"no report of a {what} freeze")
         return
     result, ended = report["result"], report.get("ended-by")
     text = f"{what}, but the report says {result}, ended by {ended}, level {report['level']}"
+    names = sorted(item["name"] for item in report["participants"])
+    check({"app", "sick"} <= set(names), f"the report's participants: {names}")
     if what == "held":
         check(result == "ok" and ended == "host-thaw" and report["level"] == "application", text)
     elif what == "lost":
@@ -118,13 +131,17 @@ def check_report(cell: Cell, operation: str) -> None:
         check(result in ("failed", "cancelled") and ended == "rollback", text)
         check(bool(cell.fault.enter) or report["error"] == cell.answer[1],
               f"{report['error']} / {cell.answer[1]}")
+    elif cell.fault.stops and cell.state == "thawing":  # answered before the service ended
+        check(result == "ok" and ended == "host-thaw", text)
     else:
-        check(result != "ok", text)
+        check(result != "ok" and ended not in (None, "host-thaw"), text)
+    if what in ("held", "lost"):
+        check_filesystems(report, cell)
 
 
 def check_next_freeze(cell: Cell) -> None:
     rig = cell.rig
-    rig.vm.run(": >/run/hook.log")
+    rig.forget_calls()
     count = rig.host.call("guest-fsfreeze-freeze")
     check(count == rig.filesystems, f"the next freeze held {count} of {rig.filesystems}")
     check(rig.thaw(verdict=False) == str(count), "the next thaw")
@@ -154,10 +171,16 @@ def run_steps(cell: Cell) -> None:
             check_answer(cell)
 
 
+def check_in_time(cell: Cell) -> None:
+    if cell.missed:
+        raise BoundMissed("; ".join(cell.missed))
+
+
 def run_cell(cell: Cell) -> None:
     cell.rig.fresh()
     if cell.fault.whole:
         cell.fault.whole(cell)
+        check_in_time(cell)
         return
     run_steps(cell)
     check_bounds(cell)
@@ -170,3 +193,4 @@ def run_cell(cell: Cell) -> None:
     if calls:
         check_report(cell, calls[-1].operation)
     check_next_freeze(cell)
+    check_in_time(cell)

@@ -12,11 +12,12 @@ import time
 from context import check
 from matrix_cell import ENTER, Cell, Fault, wants
 from matrix_process import KEEPER, strike
-from matrix_rig import DIRECTORIES, Rig
+from matrix_rig import DIRECTORIES, TOOL, Rig
 
 STUCK_MS = 5000  # after it a FIFREEZE counts as stuck, and what is frozen is thawed
 STUCK = r"/srv/(ext4|xfs): filesystem: FIFREEZE"
 EACCES, EPERM = 13, 1
+OPENAT = "257"  # the number of the system call
 DROP_IN = "/run/systemd/system/quiesced-keeper.service.d/lab.conf"
 DM, DM_DEVICE = "/srv/dm", "/dev/vdg"
 LOOP, CARRIER, MOVED = "/srv/loop", "/srv/carrier", "/srv/moved"
@@ -26,6 +27,12 @@ def meets(text: str, **more) -> dict:
     """The freeze that meets the cause fails and names it."""
     changes: dict = {"reply": "error", "text": text, "thaw": "nothing", **more}
     return {"thawed": {"ask": True, **changes}, "preparing": changes, "freezing": changes}
+
+
+def unmount(mountpoint: str) -> str:
+    """What a freeze held open is closed a moment after its thaw was answered, by PID 1 as well."""
+    return (f"n=0; until umount {mountpoint}; do n=$((n+1)); [ $n -gt 100 ] && exit 1; sleep 0.1; "
+            "done; ")
 
 
 def foreign(mountpoint: str, option: str) -> str:
@@ -74,7 +81,7 @@ def fails_with(number: int):
 
 
 def fails_no_more(cell: Cell) -> None:
-    cell.rig.vm.run("rm -f /run/matrix/keeper-errno")
+    cell.rig.vm.remove("/run/matrix/keeper-errno")
 
 
 # --- a device that fails --------------------------------------------------------------------------
@@ -89,7 +96,7 @@ def add_device(rig: Rig) -> None:
 
 
 def remove_device(rig: Rig) -> None:
-    rig.vm.run(f"umount {DM}; dmsetup remove lab")
+    rig.vm.run(unmount(DM) + "dmsetup remove lab")
     rig.filesystems -= 1
 
 
@@ -107,7 +114,7 @@ def device_fails(cell: Cell) -> None:
 
 def device_again(cell: Cell) -> None:
     """A journal that met the error stays aborted: the filesystem is made anew."""
-    cell.rig.vm.run(f"umount {DM}; " + load_table(f"linear {DM_DEVICE} 0") +
+    cell.rig.vm.run(unmount(DM) + load_table(f"linear {DM_DEVICE} 0") +
                     f"mkfs.ext4 -q -F /dev/mapper/lab && mount /dev/mapper/lab {DM}")
 
 
@@ -125,7 +132,7 @@ def add_loop(rig: Rig) -> None:
 
 
 def remove_loop(rig: Rig) -> None:
-    rig.vm.run(f"umount {CARRIER}; rm -f /srv/ext4/carrier")
+    rig.vm.run(unmount(CARRIER) + "rm -f /srv/ext4/carrier")
     rig.filesystems -= 1
 
 
@@ -148,7 +155,7 @@ def loop_order(cell: Cell) -> None:
 
 
 def unmount_loop(cell: Cell) -> None:
-    cell.rig.vm.run(f"umount {LOOP}; mount --move {MOVED} {CARRIER}")
+    cell.rig.vm.run(unmount(LOOP) + f"mount --move {MOVED} {CARRIER}")
     cell.rig.filesystems -= 1
 
 
@@ -158,8 +165,7 @@ def listen(cell: Cell) -> None:
     cell.inflight = 0
     if cell.state == "frozen":
         return  # the open waits for the thaw
-    cell.rig.vm.run("n=0; until pgrep -x scanned >/dev/null; do n=$((n+1)); "
-                    "[ $n -gt 200 ] && exit 1; sleep 0.02; done; sleep 0.05")
+    cell.rig.vm.run([TOOL, "waitcall", "scanned", OPENAT, "8000"])
     cell.spliced = cell.state in ("thawed", "preparing", "freezing")
 
 

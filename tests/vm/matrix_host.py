@@ -11,7 +11,6 @@ import time
 
 from context import check
 from matrix_cell import Cell, Fault, measure_limit, wants
-from matrix_rig import within
 
 LIMIT_MS = 1500
 PING_MS = 100
@@ -44,7 +43,7 @@ def answers_meanwhile(cell: Cell) -> None:
     """The other channel must not feel it."""
     began = time.monotonic()
     cell.rig.second.call("guest-ping", timeout=10)
-    within((time.monotonic() - began) * 1000, PING_MS, "a ping on the other channel")
+    cell.within((time.monotonic() - began) * 1000, PING_MS, "a ping on the other channel")
 
 
 # --- the faults -----------------------------------------------------------------------------------

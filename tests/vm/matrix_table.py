@@ -1,19 +1,12 @@
-"""Writes docs/fault-matrix.md from the results of a run of the matrix.
-
-    matrix_table.py [RESULTS [PAGE]]    build/matrix.json, docs/fault-matrix.md
-
-Fails, and writes nothing, when a cell has no result.
+"""Makes build/fault-matrix.md of the results of a whole run of the matrix.
 
 SPDX-License-Identifier: LGPL-2.1-or-later
 """
 
 import json
-import sys
 from pathlib import Path
 
-import matrix
-from matrix_cell import STATES
-from matrix_rig import SLACK_MS
+from matrix_cell import SLACK_MS, STATES, Fault
 
 HEAD = """# The fault matrix
 
@@ -27,7 +20,7 @@ writers, held in the state of the column, then struck by the fault of the row. A
 4. the next freeze works,
 5. the report tells what happened.
 
-This page is made of a run's results by `tests/vm/matrix_table.py`; do not edit it. Times are of that
+This page is a copy of `build/fault-matrix.md`, which a whole run writes; do not edit it. Times are of that
 run, in milliseconds, measured inside the machine: from the fault to the first write that went through
 on the last of the frozen filesystems. Where a `FIFREEZE` was held in the kernel by somebody else's
 write the second number, after +, is the time from that write's end to the thaw of its filesystem.
@@ -36,7 +29,7 @@ write the second number, after +, is the time from that write's end to the thaw 
 """
 BOUNDS = """
 Bounds, and what a test allows on top of them because emulation on a busy machine is slow (twice the
-bound, at most a second, and {slack} ms): deadline to all thawed 50 ms; service or keeper killed
+bound, at most a second, and {slack} ms; a cell that was too slow is tried again, at most twice): deadline to all thawed 50 ms; service or keeper killed
 100 ms; either stopped with SIGSTOP 6 s; both killed 2 s where PID 1 is free; a stuck `FIFREEZE`
 holds up the others 5 s; a `FIFREEZE` that completes late is thawed after 100 ms.
 """
@@ -65,10 +58,10 @@ def cell_text(entry: dict, notes: list[str]) -> str:
     return " ".join(word for word in (shown or "ok", late) if word)
 
 
-def table(results: dict[tuple[str, str], dict]) -> str:
+def table(faults: list[Fault], results: dict[tuple[str, str], dict]) -> str:
     notes: list[str] = []
     lines = ["| | " + " | ".join(STATES) + " |", "|---" * (len(STATES) + 1) + "|"]
-    for fault in matrix.FAULTS:
+    for fault in faults:
         cells = [cell_text(results[(fault.name, state)], notes) for state in STATES]
         lines.append(f"| {fault.title} | " + " | ".join(cells) + " |")
     lines += ["", "Not applicable, by definition of the state:", ""]
@@ -76,24 +69,16 @@ def table(results: dict[tuple[str, str], dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> int:
-    arguments = sys.argv[1:]
-    source = Path(arguments[0] if arguments else matrix.RESULTS)
-    page = Path(arguments[1] if len(arguments) > 1 else "docs/fault-matrix.md")
-    results = read_results(source)
-    missing = [case.__name__ for case in matrix.CASES
-               if (case.fault.name, case.state) not in results]
-    if missing:
-        print(f"matrix_table: no result of {', '.join(missing)}", file=sys.stderr)
-        return 1
+def write(faults: list[Fault], source: Path, page: Path) -> str:
+    """The page, unless a cell has no result; a line about it."""
+    results = read_results(source) if source.exists() else {}
     counts = {kind: sum(entry["result"] == kind for entry in results.values())
               for kind in ("ok", "n/a", "failed")}
-    summary = (f"\n{len(results)} cells: {counts['ok']} pass, {counts['failed']} fail, "
-               f"{counts['n/a']} are not applicable.\n")
-    page.write_text(HEAD + table(results) + summary + BOUNDS.format(slack=SLACK_MS),
-                    encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    again = sum(entry.get("tries", 1) > 1 for entry in results.values())
+    summary = f"{len(results)} cells: {counts['ok']} pass, {counts['failed']} fail, " \
+              f"{counts['n/a']} are not applicable; {again} needed another try to be in time."
+    if any((fault.name, state) not in results for fault in faults for state in STATES):
+        return f"{summary} No table is written: not every cell was run."
+    page.write_text(HEAD + table(faults, results) + f"\n{summary}\n" +
+                    BOUNDS.format(slack=SLACK_MS), encoding="utf-8")
+    return f"{summary} The table is in {page}."

@@ -17,10 +17,10 @@ import time
 from pathlib import Path
 
 from vmlab.image import say
-from vmlab.machine import GUEST, Qmp, Vm
+from vmlab.machine import GUEST, QEMU_SECONDS, Qmp, Vm
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-TOOLS = ("watcher",)
+TOOLS = ("watcher", "labhook")
 SAVE_SECONDS = 120
 
 
@@ -111,7 +111,7 @@ class SavedVm(Vm):
         with open(self.work / "qemu.log", "wb") as log:
             self.process = subprocess.Popen(self._command(), stdin=subprocess.DEVNULL,
                                             stdout=subprocess.DEVNULL, stderr=log)
-        self._wait(lambda: (self.work / "qmp").exists(), 10, "QEMU")
+        self._wait(self._listens, QEMU_SECONDS, "QEMU")
         self.qmp = Qmp(self.work / "qmp")
         self._wait(lambda: self.qmp.execute("query-status")["status"] != "inmigrate", SAVE_SECONDS,
                    "the saved state")

@@ -1,7 +1,7 @@
 """The virtual machine rung: real ports, systemd, FIFREEZE, PostgreSQL, libvirt. Prints TAP.
 
-    run.py [NAME...]    only the cases whose name contains one of the words; "matrix" is the fault
-                        matrix, which does not run without being named
+    run.py [NAME...]    only the cases whose name contains one of the words; those of the soak and
+                        of the fault matrix are named "soak" and "matrix[/STATE][/FAULT]"
 
 Ends with "N passed, N failed". A case that cannot run here fails: nothing is skipped silently. The
 cases of a group run one after another on one machine, or on as many as its LANES says.
@@ -17,6 +17,7 @@ import traceback
 from pathlib import Path
 
 import matrix
+import soak
 import test_bus
 import test_channels
 import test_compare
@@ -30,7 +31,7 @@ import test_warnings
 
 GROUPS = (test_freeze, test_faults, test_bus, test_warnings, test_channels, test_compare, test_reach,
           test_readme, test_session, test_libvirt)
-ON_REQUEST = (matrix,)  # named on the command line only: it takes a quarter of an hour
+ON_REQUEST = (soak, matrix)  # named on the command line only: they take a quarter of an hour
 
 
 class Tally:
@@ -84,7 +85,24 @@ def run_lane(tally: Tally, name: str, rows: queue.SimpleQueue, enter) -> None:
         tally.machine_failed(name)
 
 
+def is_wanted(group, case, words: list[str]) -> bool:
+    """`freeze` is no wish for every cell of the matrix with it in its name."""
+    name = f"{group.GROUP}/{case.__name__}"
+    if not getattr(group, "NAMED", False):
+        return not words or any(word in name for word in words)
+    return not words or any(word.split("/")[0] == group.GROUP and
+                            all(part in name for part in word.split("/")) for word in words)
+
+
 def run_group(tally: Tally, group, cases: list, tree: Path) -> None:
+    getattr(group, "begin", lambda: None)()
+    try:
+        run_lanes(tally, group, cases, tree)
+    finally:
+        getattr(group, "finish", lambda: None)()
+
+
+def run_lanes(tally: Tally, group, cases: list, tree: Path) -> None:
     rows: queue.SimpleQueue = queue.SimpleQueue()
     for _, row in itertools.groupby(cases, lambda case: getattr(case, "row", None)):
         rows.put(list(row))
@@ -104,9 +122,8 @@ def main() -> int:
     tree = Path(os.environ["QUIESCED_TREE"])
     wanted = sys.argv[1:]
     tally = Tally()
-    plan = [(group, [case for case in group.CASES if not wanted or any(
-        word in f"{group.GROUP}/{case.__name__}" for word in wanted)])
-        for group in GROUPS + (ON_REQUEST if wanted else ())]
+    plan = [(group, [case for case in group.CASES if is_wanted(group, case, wanted)])
+            for group in GROUPS + (ON_REQUEST if wanted else ())]
     total = sum(len(cases) for _, cases in plan)
     print(f"1..{total}", flush=True)
     for group, cases in plan:

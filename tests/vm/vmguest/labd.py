@@ -14,6 +14,8 @@ import time
 
 PORT = "/dev/virtio-ports/org.quiesced.lab.0"
 LOCK = threading.Lock()
+STACK = 256 << 10  # of a thread: all of it is locked in memory, and under emulation that takes time
+LOOK_AGAIN = 0.01
 
 
 def answer(port: int, reply: dict) -> None:
@@ -27,8 +29,10 @@ def answer(port: int, reply: dict) -> None:
 
 
 def run(port: int, message: dict) -> None:
-    process = subprocess.Popen(["/bin/sh", "-c", message["run"]], stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/run")
+    command = message["run"] if isinstance(message["run"], list) else \
+        ["/bin/sh", "-c", message["run"]]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, cwd="/run")
     try:
         out, err = process.communicate(timeout=message["timeout"])
         code = process.returncode
@@ -39,6 +43,31 @@ def run(port: int, message: dict) -> None:
                   "err": err.decode(errors="replace")})
 
 
+def text_of(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def wait_for(path: str, text: str, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while text not in text_of(path):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(LOOK_AGAIN)
+    return True
+
+
+def remove(paths: list) -> None:
+    for path in paths:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+
+
 def serve(port: int, message: dict) -> None:
     try:
         if "run" in message:
@@ -47,7 +76,16 @@ def serve(port: int, message: dict) -> None:
         if "clock" in message:
             answer(port, {"id": message["id"], "now": time.monotonic()})
             return
-        if "spawn" in message:
+        if "get" in message:
+            answer(port, {"id": message["id"], "text": text_of(message["get"])})
+            return
+        if "await" in message:
+            found = wait_for(message["await"], message["text"], message["seconds"])
+            answer(port, {"id": message["id"], "found": found})
+            return
+        if "remove" in message:
+            remove(message["remove"])
+        elif "spawn" in message:
             subprocess.Popen(["/bin/sh", "-c", message["spawn"]], stdin=subprocess.DEVNULL,
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/run",
                              start_new_session=True)
@@ -66,6 +104,7 @@ def main() -> None:
         time.sleep(0.1)
     port = os.open(PORT, os.O_RDWR | os.O_CLOEXEC)
     ctypes.CDLL(None).mlockall(3)
+    threading.stack_size(STACK)
     buffer = b""
     while True:
         data = os.read(port, 65536)

@@ -8,6 +8,8 @@
  *   labtool listen DIRECTORY         a fanotify listener that does not answer, and a program whose
  *                                    open for truncation waits for it: FIFREEZE waits for that one
  *   labtool waitd PID MS             waits until the process is in D state
+ *   labtool waitcall NAME NUMBER MS  waits until a process of this name is in that system call
+ *   labtool feed FIFO                writes lines for six readers
  *
  * Prints CLOCK_MONOTONIC in microseconds, taken right before what it did. `splice` and `listen`
  * stay until they are killed.
@@ -131,6 +133,51 @@ static int wait_d(const char *pid, long ms)
     return 1;
 }
 
+static bool in_call(const char *name, const char *number)
+{
+    DIR *proc = opendir("/proc");
+    bool found = false;
+
+    for (struct dirent *entry; proc && !found && (entry = readdir(proc));) {
+        char path[320], text[256];
+
+        if (atoi(entry->d_name) <= 0)
+            continue;
+        snprintf(path, sizeof path, "/proc/%s/comm", entry->d_name);
+        read_line(path, text, sizeof text);
+        if (strcmp(text, name) != 0)
+            continue;
+        snprintf(path, sizeof path, "/proc/%s/syscall", entry->d_name);
+        read_line(path, text, sizeof text);
+        text[strcspn(text, " ")] = '\0';
+        found = strcmp(text, number) == 0;
+    }
+    if (proc)
+        closedir(proc);
+    return found;
+}
+
+static int wait_call(const char *name, const char *number, long ms)
+{
+    int64_t until = clock_us(CLOCK_MONOTONIC) + ms * 1000;
+    struct timespec time = {0, 5000000};
+
+    while (!in_call(name, number)) {
+        if (clock_us(CLOCK_MONOTONIC) > until)
+            return 1;
+        nanosleep(&time, NULL);
+    }
+    return 0;
+}
+
+/* Opened for both directions: that never waits. */
+static int feed(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+
+    return fd < 0 || write(fd, "\n\n\n\n\n\n", 6) != 6;
+}
+
 static int signal_number(const char *name)
 {
     static const struct {
@@ -163,5 +210,9 @@ int main(int argc, char **argv)
         return listen_in(argv[2]);
     if (strcmp(verb, "waitd") == 0 && argc == 4)
         return wait_d(argv[2], atol(argv[3]));
+    if (strcmp(verb, "waitcall") == 0 && argc == 5)
+        return wait_call(argv[2], argv[3], atol(argv[4]));
+    if (strcmp(verb, "feed") == 0 && argc == 3)
+        return feed(argv[2]);
     return 2;
 }

@@ -1,7 +1,7 @@
 /*
  * watcher: tells from inside the machine when a filesystem could be written to and when not.
  *
- *   watcher run FILE DIRECTORY...        writes 4 KiB into DIRECTORY/watched every 5 ms
+ *   watcher run FILE DIRECTORY...        writes 4 KiB into DIRECTORY/watched every 12 ms
  *   watcher thawed FILE WHICH SINCE MS   waits until no write under way at SINCE is left
  *   watcher frozen FILE WHICH MS         waits until a write is held up everywhere
  *   watcher held FILE WHICH SINCE MS     waits until what was held up at SINCE is seen still to be
@@ -28,14 +28,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BLOCK         4096
-#define FILE_SIZE     (1 << 18)
-#define DIRECTORIES   8
-#define STALLS        62
-#define STALL_US      30000 /* shorter ones are the scheduler's */
-#define PAUSE_US      5000
+#define BLOCK       4096
+#define FILE_SIZE   (1 << 18)
+#define DIRECTORIES 8
+#define STALLS      62
+#define STALL_US    30000 /* shorter ones are the scheduler's */
+#define PAUSE_US                                                                                   \
+    12000 /* four threads that write more often take half a processor under emulation */
 #define HELD_UP_US    60000        /* under way for so long: it is not the scheduler */
-#define BEGAN_SLOP_US PAUSE_US * 4 /* the write held up may begin so long after the freeze */
+#define BEGAN_SLOP_US PAUSE_US * 6 /* the write held up may begin so long after the freeze */
 
 typedef struct {
     int64_t began, ended;
