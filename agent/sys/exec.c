@@ -39,7 +39,8 @@ static void exec_destroy(Exec *exec)
     deadline_source_clear(&exec->pidfd_source);
     for (unsigned i = 0; i < STREAMS; i++) {
         exec_stream_close(&exec->streams[i]);
-        exec_stream_forget(&exec->streams[i]);
+        if (!exec->freed)
+            exec_stream_forget(&exec->streams[i]);
     }
     if (exec->pidfd >= 0)
         close(exec->pidfd);
@@ -191,10 +192,12 @@ void exec_free(Exec *exec)
 {
     if (!exec)
         return;
-    exec->freed = true;
-    /* Started all the same: the host asked for it. */
-    if (!exec->job)
+    if (!exec->job) {
         exec_destroy(exec);
+        return;
+    }
+    /* Started all the same: the host asked for it. Nothing was read yet, and the budget may go. */
+    exec->freed = true;
 }
 
 pid_t exec_pid(const Exec *exec)
