@@ -6,6 +6,7 @@ import time
 
 from context import check
 from libvirt_machine import DOMAIN, LibvirtMachine, agent, virsh
+from vmlab.machine import GuestError
 
 USER = "libvirt-user"
 KEYS = ("ssh-ed25519 AAAAC3Nza one@example", "ssh-rsa AAAAB3Nza two@example")
@@ -114,7 +115,7 @@ def a_refused_suspend_is_an_error(m: LibvirtMachine) -> None:
 
 
 def boot_id(m: LibvirtMachine) -> str:
-    return m.vm.run("cat /proc/sys/kernel/random/boot_id")
+    return m.vm.run("cat /proc/sys/kernel/random/boot_id", timeout=3)
 
 
 def reboot_by_the_agent(m: LibvirtMachine) -> None:
@@ -125,8 +126,9 @@ def reboot_by_the_agent(m: LibvirtMachine) -> None:
         try:
             if boot_id(m) != before:
                 break
-        except (OSError, TimeoutError):
+        except (OSError, GuestError):  # time-outs among them
             m.connect_lab()
+        time.sleep(0.5)
     check(boot_id(m) != before, "the machine was not rebooted")
     m.wait_agent()
     check("thawed" in agent('{"execute":"guest-fsfreeze-status"}'))
