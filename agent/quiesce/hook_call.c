@@ -14,8 +14,10 @@
 #include <unistd.h>
 
 #define HOOK_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-/* One language for everyone who reads a reason, and UTF-8 kept as it is. */
-#define HOOK_LANG "LANG=C.UTF-8"
+/* One language for everyone who reads a reason, and UTF-8 kept as it is. Not LANG=: that makes
+ * every program that a hook runs read a dozen files of a locale that differs from C in nothing
+ * else. */
+#define HOOK_LANG "LC_CTYPE=C.UTF-8"
 
 /* --- the call -----------------------------------------------------------------------------------
  */

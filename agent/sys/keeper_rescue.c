@@ -25,7 +25,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define THREADS_FEW    4u /* of a level: a FITHAW takes a millisecond, a thread costs more */
+#define THREADS_FEW    4u /* of a level of few: a FITHAW takes a millisecond, a thread costs more */
 #define THREADS_RELIEF 64u
 #define STACK_SIZE     ((size_t)256 << 10)
 #define BLIND_US       (2 * USEC_PER_SEC) /* without an event fd only the deadline ends it */
@@ -144,11 +144,18 @@ static bool level_over(const KeeperRescue *rescue)
     return true;
 }
 
+/* As the keeper does (hold.c): the FITHAWs of many also wait for their disks. */
+static unsigned level_threads(unsigned size)
+{
+    unsigned few = MAX((size + 1) / 2, MIN(size, 2));
+
+    return few > THREADS_FEW ? THREADS_FEW + size / 16 : few;
+}
+
 /* Lock held. */
 static void open_level(KeeperRescue *rescue)
 {
     unsigned from = rescue->level_end;
-    unsigned size;
 
     if (from == rescue->count)
         return;
@@ -156,8 +163,7 @@ static void open_level(KeeperRescue *rescue)
     while (rescue->level_end < rescue->count &&
            rescue->items[rescue->level_end].rank == rescue->items[from].rank)
         rescue->level_end++;
-    size = rescue->level_end - from;
-    start_threads(rescue, MIN(THREADS_FEW, MAX((size + 1) / 2, MIN(size, 2))));
+    start_threads(rescue, level_threads(rescue->level_end - from));
     deadline_source_clear(&rescue->level_timer);
     rescue->level_timer =
         deadline_source_new(deadline_in(KEEPER_LEVEL_WAIT_US), on_level_late, rescue);

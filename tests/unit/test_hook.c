@@ -164,7 +164,7 @@ static void test_environment(Fixture *f, gconstpointer data)
     run(f, "env | grep -v '^PWD=\\|^_=\\|^SHLVL=\\|DEADLINE' | sort | tr '\\n' '|'; exit 1",
         VERB_FREEZE);
     assert_reason(f, STEP_FAILED,
-                  "/srv/a b|/with\\012newline|LANG=C.UTF-8|"
+                  "/srv/a b|/with\\012newline|LC_CTYPE=C.UTF-8|"
                   "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin|"
                   "QUIESCE_MOUNTPOINTS=/|QUIESCE_OPERATION=1f3a|QUIESCE_VERB=freeze|");
     run(f, "echo \"$1 $# $QUIESCE_VERB ${QUIESCE_SUCCESS-unset} $PWD\"; exit 1", VERB_ABORT);
