@@ -20,7 +20,7 @@ def locked(m: Machine) -> bool:
 def install(m: Machine, hold: str = "", conf: str = "") -> None:
     """The session hook of the guide, or one whose `hold` ends differently."""
     m.no_hooks()
-    script, settings = blocks("docs/hooks.md", "Locks that end with their process")
+    script, settings = blocks("docs/hooks.md", "Locks that end with their process")[:2]
     if hold:
         script = script[:script.index("exec ")] + hold + "\n"
     m.vm.put(f"{HOOKS}/50-myapp", script, 0o755)
