@@ -87,9 +87,14 @@ struct Coordinator {
     Report *verdict_report; /* of the lost operation, NULL after a restart */
     bool starting;          /* a straggler has to go, or the keeper to come, before the survey */
     bool recovering;
-    void (*stopped)(gpointer user_data);
-    gpointer stopped_data;
+    GArray *stops; /* CoordinatorStop; NULL: nobody waits for the release */
 };
+
+/* Who asked for a stop: the service that ends, the host that shuts the machine down. */
+typedef struct {
+    void (*done)(gpointer user_data);
+    gpointer user_data;
+} CoordinatorStop;
 
 /* coordinator.c */
 MachineAction coordinator_event(Coordinator *coordinator, MachineEvent event);

@@ -74,6 +74,7 @@ void coordinator_free(Coordinator *coordinator)
     operation_free(coordinator->operation);
     operation_free(coordinator->straggler);
     g_clear_pointer(&coordinator->verdict_report, report_unref);
+    g_clear_pointer(&coordinator->stops, g_array_unref);
     g_array_unref(coordinator->thaw_waiters);
     g_array_unref(coordinator->local_waiters);
     completion_free(coordinator->completion);

@@ -103,12 +103,15 @@ void coordinator_detach(Coordinator *coordinator, gpointer user_data, bool gone)
 void coordinator_stop(Coordinator *coordinator, ReportEndedBy ended_by, const char *reason,
                       void (*done)(gpointer user_data), gpointer user_data)
 {
+    const CoordinatorStop stop = {done, user_data};
+
     if (!coordinator->operation) {
         done(user_data);
         return;
     }
-    coordinator->stopped = done;
-    coordinator->stopped_data = user_data;
+    if (!coordinator->stops)
+        coordinator->stops = g_array_new(FALSE, FALSE, sizeof(CoordinatorStop));
+    g_array_append_val(coordinator->stops, stop);
     coordinator_lose(coordinator, ended_by, reason);
 }
 

@@ -148,6 +148,7 @@ static void operation_gone(Operation *operation)
 static void tell_released(Operation *operation)
 {
     Coordinator *coordinator = operation->owner;
+    g_autoptr(GArray) stops = NULL;
 
     deadline_source_clear(&coordinator->release_timer);
     if (!operation->told) {
@@ -159,9 +160,11 @@ static void tell_released(Operation *operation)
         coordinator_answer_local(coordinator, operation);
         coordinator_forget_local_loss(coordinator, operation);
     }
-    if (coordinator->stopped) { /* also asked for after it was told */
-        void (*stopped)(gpointer) = g_steal_pointer(&coordinator->stopped);
-        stopped(coordinator->stopped_data);
+    stops = g_steal_pointer(&coordinator->stops); /* also asked for after it was told */
+    for (unsigned i = 0; stops && i < stops->len; i++) {
+        const CoordinatorStop *stop = &g_array_index(stops, CoordinatorStop, i);
+
+        stop->done(stop->user_data);
     }
 }
 

@@ -143,6 +143,29 @@ static void stopped_in_lost(void)
     told_by_the_next(rig, "fsfreeze is limited up to 300 seconds: .*: the keeper ended after .*");
 }
 
+static void count(gpointer user_data)
+{
+    (*(unsigned *)user_data)++;
+}
+
+/* The host shuts the machine down while the service is being stopped: both are told. */
+static void two_stops_at_once(void)
+{
+    g_autoptr(Rig) rig = rig_new("a");
+    Reply freeze;
+    unsigned told = 0;
+
+    rig_hook(rig, "10-app", ":");
+    rig_start(rig);
+    rig_freeze(rig, NULL, &freeze);
+    rig_await(rig, state(rig) == STATE_FROZEN);
+    coordinator_stop(rig->coordinator, ENDED_BY_SHUTDOWN, "the host shuts the machine down", count,
+                     &told);
+    rig_stop(rig);
+    rig_await(rig, rig->stopped && told > 0);
+    g_assert_cmpuint(told, ==, 1);
+}
+
 #define ADD(function) g_test_add_func("/coordinator_stop/" #function, function)
 
 int main(int argc, char **argv)
@@ -156,5 +179,6 @@ int main(int argc, char **argv)
     ADD(stopped_in_thawing);
     ADD(stopped_in_aborting);
     ADD(stopped_in_lost);
+    ADD(two_stops_at_once);
     return g_test_run();
 }
