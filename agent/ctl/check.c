@@ -102,6 +102,7 @@ static void check_hooks(Check *check, const Config *config)
         .stock_directory = config->hooks.stock_directory,
         .stock_hook = config->hooks.stock_hook,
         .owner = HOOK_OWNER,
+        .run_as = LIBEXECDIR "/quiesced/quiesced-run-as",
     };
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) hooks = hookdir_scan(&options, &error);
