@@ -48,7 +48,7 @@ def the_guides_hook_holds_its_lock(m: Machine) -> None:
 def a_lost_lock_reaches_the_host(m: Machine) -> None:
     install(m)
     m.host.call("guest-fsfreeze-freeze")
-    m.vm.run(f"fuser -k {LOCK} || kill -KILL $(pgrep -f 'flock {LOCK}')")
+    m.vm.run("kill -KILL $(pgrep -x flock)")
     m.host.sync()
     told(m, "myapp: lock lost: ")
     check(m.last_report()["ended-by"] == "participant-lost", str(m.last_report()))
@@ -91,6 +91,7 @@ def the_history_outlives_a_restart(m: Machine) -> None:
     before = m.host.call("guest-quiesce-report", {"limit": 2})["operations"]
     m.restart()
     m.host.sync()
+    time.sleep(1)  # it is read on the side
     after = m.host.call("guest-quiesce-report", {"limit": 2})["operations"]
     check([r["operation"] for r in before] == [r["operation"] for r in after], f"{before} {after}")
     check(m.vm.run("stat -c %a /var/lib/quiesced").strip() == "700")
