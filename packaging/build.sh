@@ -18,7 +18,8 @@ trap 'rm -rf "$work"' EXIT
 tar -x -f "$tarball" -C "$work"
 source_tree=$work/$name
 day=$(sed -n 's/^## [^ ]* (\(.*\))$/\1/p' "$source_tree/NEWS.md" | head -n 1)
-SOURCE_DATE_EPOCH=$(date -u -d "$day 12:00" +%s)
+# The day's beginning: files newer than that get its time in the packages, older ones keep theirs.
+SOURCE_DATE_EPOCH=$(date -u -d "$day 00:00" +%s)
 export SOURCE_DATE_EPOCH
 
 run() {
