@@ -1,11 +1,11 @@
 """The fault matrix: every state of the machine x every fault, one case a cell; see matrix_cell.py.
 
     ./run vm matrix                       all of it
-    ./run vm matrix/frozen/service-kill   a cell; "matrix/frozen" and "service-kill" work, too
+    ./run vm matrix/frozen/service-kill   a cell; "matrix/frozen" and "matrix/service-kill" work, too
 
 A run begins build/matrix.json anew; at the end of a whole one matrix_table.py makes of it
-build/fault-matrix.md. A cell that did all that it must, but
-too slowly, is tried again: the best of TRIES counts, and the table says how many needed that.
+build/fault-matrix.md. A cell that did all that it must, but too slowly, is tried again: the best of
+TRIES counts, and the table says how many needed that.
 
 SPDX-License-Identifier: LGPL-2.1-or-later
 """

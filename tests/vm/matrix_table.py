@@ -11,7 +11,7 @@ from matrix_cell import SLACK_MS, STATES, Fault
 HEAD = """# The fault matrix
 
 What happens when something fails at any moment of a quiesce. Every cell is a case of
-`make check-vm`: a real machine (QEMU, software emulation) with ext4, xfs, btrfs and its root under
+`./run vm matrix`: a real machine (QEMU, software emulation) with ext4, xfs, btrfs and its root under
 writers, held in the state of the column, then struck by the fault of the row. A cell passes when
 
 1. every filesystem can be written to again within its bound,
@@ -20,7 +20,7 @@ writers, held in the state of the column, then struck by the fault of the row. A
 4. the next freeze works,
 5. the report tells what happened.
 
-This page is a copy of `build/fault-matrix.md`, which a whole run writes; do not edit it. Times are of that
+This page was written by a run; do not edit it. Times are of that
 run, in milliseconds, measured inside the machine: from the fault to the first write that went through
 on the last of the frozen filesystems. Where a `FIFREEZE` was held in the kernel by somebody else's
 write the second number, after +, is the time from that write's end to the thaw of its filesystem.
