@@ -149,6 +149,7 @@ static void cut_at_character(char *message)
         message[end - message] = '\0';
 }
 
+G_GNUC_PRINTF(3, 0)
 static void write_format(Log *log, LogRecord *record, const char *format, va_list args)
 {
     char message[LOG_RECORD_MAX + 1];
