@@ -5,7 +5,15 @@
  */
 #include "base/error.h"
 
-G_DEFINE_QUARK(agent - error - quark, agent_error)
+/* Threads make errors too; the macro's own would race. */
+GQuark agent_error_quark(void)
+{
+    static gsize quark;
+
+    if (g_once_init_enter(&quark))
+        g_once_init_leave(&quark, g_quark_from_static_string("agent-error-quark"));
+    return (GQuark)quark;
+}
 
 gboolean agent_error_errno(GError **error, AgentError code, int errno_value, const char *prefix,
                            ...)
