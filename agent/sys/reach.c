@@ -5,7 +5,11 @@
  */
 #include "sys/reach_internal.h"
 
+#include "sys/offload_internal.h"
+
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 
 /* A mount that moves each time it is found anew is somebody's game. */
 #define SEARCHES_MAX 3u
@@ -89,6 +93,27 @@ static int search(const ReachPlace *place)
     return open_at(&now);
 }
 
+/* Of a place that is known by its device only: what its path leads to, if that is the device.
+ * Looking through all mounts takes longer the more there are, and a recovery may have many to open.
+ */
+static int open_if_there(const ReachPlace *place)
+{
+    struct statx status = {0};
+    ReachPlace now = *place;
+    int found = reach_look_up(-1, place->path);
+    int result = -ENODEV;
+
+    if (found < 0)
+        return -ENODEV;
+    if (statx(found, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &status) == 0 &&
+        status.stx_dev_major == place->major && status.stx_dev_minor == place->minor)
+        result = now.mount_id = reach_mount_id(found);
+    offload_close(found);
+    if (result >= 0)
+        result = reach_path(&now);
+    return result < 0 ? -ENODEV : result; /* to be searched for */
+}
+
 int reach_open(const ReachPlace *place)
 {
     bool known = place->major != 0 || place->minor != 0;
@@ -98,6 +123,8 @@ int reach_open(const ReachPlace *place)
         return reach_path(place);
     if (place->mount_id >= 0)
         result = open_at(place);
+    else if (place->where.inode == 0 && !place->hidden)
+        result = open_if_there(place);
     for (unsigned i = 0; i < SEARCHES_MAX && is_gone(result); i++) {
         result = search(place);
         if (result == -ENODEV)

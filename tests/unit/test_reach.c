@@ -135,6 +135,24 @@ static void nowhere_that_could_be_seen(Fixture *fixture, gconstpointer data)
 }
 
 /* A table that names a place where it is not: tried anew, and given up. */
+/* A recovery knows the device; with a hundred to open it must not look through all mounts for each.
+ */
+static void where_it_was_by_its_device(Fixture *fixture, gconstpointer data)
+{
+    ReachPlace at = place(fixture);
+    struct statx status;
+
+    (void)data;
+    g_assert_cmpint(statx(AT_FDCWD, fixture->folder, 0, STATX_TYPE, &status), ==, 0);
+    at.mount_id = -1;
+    at.major = status.stx_dev_major;
+    at.minor = status.stx_dev_minor;
+    at.procfs = "/nowhere"; /* nothing to look through */
+    assert_opens(fixture, &at);
+    at.minor++;
+    g_assert_cmpint(reach_open(&at), <, 0);
+}
+
 static void a_game_of_hide_and_seek_ends(Fixture *fixture, gconstpointer data)
 {
     ReachPlace at = place(fixture);
@@ -185,6 +203,7 @@ int main(int argc, char **argv)
     add("moved", moved);
     add("moved_to_another_namespace", moved_to_another_namespace);
     add("nowhere_that_could_be_seen", nowhere_that_could_be_seen);
+    add("where_it_was_by_its_device", where_it_was_by_its_device);
     add("a_game_of_hide_and_seek_ends", a_game_of_hide_and_seek_ends);
     add("hostile_paths", hostile_paths);
     add("copies_own_their_strings", copies_own_their_strings);
