@@ -156,7 +156,8 @@ static gpointer list_in_thread(gpointer data)
     if (!mounts)
         return listed;
     listed->paths = g_ptr_array_new_with_free_func(g_free);
-    for (unsigned i = 0; i < mounts->len; i++) {
+    /* The last mounted first, as the stock agent. */
+    for (unsigned i = mounts->len; i-- > 0;) {
         const Mount *mount = g_ptr_array_index(mounts, i);
 
         if (may_discard(mount))

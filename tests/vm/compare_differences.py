@@ -89,6 +89,17 @@ INFO = (
           place=r"return\.supported_commands\[guest-(get-load|network-get-route|get-devices)\].*"),
 )
 
+NUMBERS = (
+    Known("`guest-set-memory-blocks` of a number that is none", "`expects uint64`",
+          "`Invalid parameter type … expected: integer`", "as for every other number",
+          command="guest-set-memory-blocks", place=r"error\.desc", was=r".* expects uint64\"",
+          now=r".*, expected: integer\""),
+    Known("`guest-set-memory-blocks` of -1", "`not-found`, of 18446744073709551615",
+          "`not-found`, of -1", "the answer names what was asked",
+          command="guest-set-memory-blocks", place=r"return \(order\)|return\[(-1|1844.*)\].*",
+          conversation="memory blocks set wrongly"),
+)
+
 KEYS = (
     Known("`guest-ssh-get-authorized-keys`", "in reverse order", "in the order of the file",
           "what was written comes back", command="guest-ssh-get-authorized-keys",
@@ -105,7 +116,7 @@ KEYS = (
           now=".*: there is no such user\""),
 )
 
-DIFFERENCES: tuple[Known, ...] = WIRE + NEWER + FREEZE + INFO + KEYS
+DIFFERENCES: tuple[Known, ...] = WIRE + NEWER + FREEZE + INFO + NUMBERS + KEYS
 
 
 def rows() -> list[str]:
