@@ -21,9 +21,11 @@ import soak
 import test_bus
 import test_channels
 import test_compare
+import test_confined
 import test_faults
 import test_freeze
 import test_libvirt
+import test_package
 import test_reach
 import test_readme
 import test_session
@@ -31,7 +33,8 @@ import test_warnings
 
 GROUPS = (test_freeze, test_faults, test_bus, test_warnings, test_channels, test_compare, test_reach,
           test_readme, test_session, test_libvirt)
-ON_REQUEST = (soak, matrix)  # named on the command line only: they take a quarter of an hour
+# Named on the command line only: they take long, or need packages to be made first.
+ON_REQUEST = (soak, matrix, test_confined, test_package)
 
 
 class Tally:
