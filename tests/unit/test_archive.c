@@ -205,10 +205,11 @@ static void test_cut_off(Fixture *f, gconstpointer data)
 
 static void test_too_large(Fixture *f, gconstpointer data)
 {
-    g_autofree char *text = g_strnfill(ARCHIVE_BYTES_MAX + 1, ' ');
+    g_autofree char *large = g_strnfill(ARCHIVE_BYTES_MAX + 1, ' ');
+    g_autofree char *text = NULL;
 
     (void)data;
-    g_assert_true(g_file_set_contents(f->file, text, -1, NULL));
+    g_assert_true(g_file_set_contents(f->file, large, -1, NULL));
     load(f);
     g_assert_null(history_nth(f->history, 0));
     add(f, 1);

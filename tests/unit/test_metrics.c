@@ -13,24 +13,20 @@ static void count(Metrics *metrics, ReportResult result, Level level, const char
     Participant participant = {.name = (char *)"a"};
     Report *report = report_new("1f3a", false, "default");
     StepOutcome outcome = {.result = STEP_OK, .exit_code = 0};
+    ReportParticipant *entry;
 
     report->result = result;
     report->level = level;
     report->started_unix_ms = 1790000000123;
     report->prepare_us = 1500000;
     report->freeze_us = 20000;
-    report_step_end(
-        report, report_add_participant(report, &participant),
-        report_step_begin(report, g_ptr_array_index(report->participants, 0), VERB_FREEZE),
-        &outcome);
+    entry = report_add_participant(report, &participant);
+    report_step_end(report, entry, report_step_begin(report, entry, VERB_FREEZE), &outcome);
     if (failed) {
         participant.name = (char *)failed;
         outcome.result = STEP_LOST;
-        (void)report_add_participant(report, &participant);
-        report_step_end(
-            report, g_ptr_array_index(report->participants, 1),
-            report_step_begin(report, g_ptr_array_index(report->participants, 1), VERB_FREEZE),
-            &outcome);
+        entry = report_add_participant(report, &participant);
+        report_step_end(report, entry, report_step_begin(report, entry, VERB_FREEZE), &outcome);
     }
     metrics_count(metrics, report);
     report_unref(report);
