@@ -32,9 +32,9 @@ import test_session
 import test_warnings
 
 GROUPS = (test_freeze, test_faults, test_bus, test_warnings, test_channels, test_compare, test_reach,
-          test_readme, test_session, test_libvirt)
+          test_readme, test_libvirt)
 # Named on the command line only: they take long, or need packages to be made first.
-ON_REQUEST = (soak, matrix, test_confined, test_package)
+ON_REQUEST = (soak, matrix, test_confined, test_package, test_session)
 
 
 class Tally:
