@@ -30,7 +30,8 @@ ExecStart=/bin/sh -c 'while :; do echo . >>/run/myapp.beats; sleep 0.1; done'
 
 def install_commands() -> tuple[str, str]:
     """Those for where the sources are, and those that need the machine's systemd."""
-    lines = blocks("README.md", "Install")[0].splitlines()
+    lines = next(block for block in blocks("README.md", "Install")
+                 if "configure" in block).splitlines()
     systemd = [line for line in lines if "systemctl" in line]
     return "\n".join(line for line in lines if line not in systemd), "\n".join(systemd)
 
@@ -90,11 +91,14 @@ def the_first_hook(m: Reader) -> None:
     check(report["level"] == "application", str(report))
     check([p["name"] for p in report["participants"] if p["result"] == "ok"].count("myapp") == 1,
           str(report))
+    tried = m.vm.run(blocks("README.md", "Your first hook")[1], timeout=90)
+    check("0 errors" in tried and "A rehearsal: everybody took part" in tried, tried)
+    check(m.vm.run("cat /run/myapp.log") == "pause\nresume\n" * 2)
     m.no_hooks()
 
 
 def the_wire_is_as_shown(m: Reader) -> None:
-    lines = blocks("README.md", "On the wire")[0].splitlines()
+    lines = blocks("README.md", "What the host sees")[0].splitlines()
     check(len(lines) >= 8 and len(lines) % 2 == 0, str(lines))
     for request, reply in zip(lines[::2], lines[1::2]):
         check(request.startswith("> ") and reply.startswith("< "), f"{request} {reply}")
