@@ -409,7 +409,11 @@ void coordinator_freeze(Coordinator *coordinator, const FreezeRequest *request, 
         break;
     case ACTION_REFUSE_FROZEN: {
         Answer frozen = {.kind = ANSWER_FROZEN};
-        answer(&frozen, user_data);
+
+        if (coordinator->operation && coordinator->operation->report->rehearsal)
+            coordinator_refuse(coordinator, answer, user_data);
+        else
+            answer(&frozen, user_data);
         break;
     }
     default:

@@ -144,7 +144,8 @@ const char *coordinator_fsfreeze_status(const Coordinator *coordinator)
 
     switch (coordinator->state) {
     case STATE_FROZEN:
-        frozen = true;
+        /* Hosts take "frozen" for held, and their snapshot for good; a rehearsal holds no disk. */
+        frozen = !operation->report->rehearsal;
         break;
     case STATE_THAWING:
         frozen = frozen || (operation && operation->stage && fs_stage_frozen(operation->stage) > 0);

@@ -153,6 +153,22 @@ class Local(unittest.TestCase):
                              ("local", "local-thaw", True))
             self.assertEqual(client.get("FrozenSince"), 0)
 
+    def test_a_rehearsal_is_not_taken_for_a_freeze_by_the_host(self):
+        """KubeVirt takes its snapshot when the status says frozen, and asks for no freeze."""
+        with BusBed() as bed:
+            bed.start()
+            Application(bed, "app")
+            client, host = Client(bed), bed.host()
+            operation = client.json("Freeze", filesystems="none")["operation"]
+            self.assertEqual(host.call("guest-fsfreeze-status"), "thawed")
+            with self.assertRaises(AgentError) as caught:
+                host.call("guest-fsfreeze-freeze")
+            self.assertEqual(caught.exception.desc,
+                             f"quiesce failed: agent: operation {operation} in progress")
+            client.json("Thaw")
+            self.assertEqual(host.call("guest-fsfreeze-freeze"), 2)
+            host.call("guest-fsfreeze-thaw")
+
     def test_changes_are_announced(self):
         from gi.repository import Gio
 
