@@ -20,6 +20,7 @@ import matrix
 import soak
 import test_bus
 import test_channels
+import test_commands
 import test_compare
 import test_confined
 import test_faults
@@ -31,10 +32,10 @@ import test_readme
 import test_session
 import test_warnings
 
-GROUPS = (test_freeze, test_faults, test_bus, test_warnings, test_channels, test_compare, test_reach,
-          test_readme, test_libvirt)
+GROUPS = (test_freeze, test_faults, test_bus, test_session, test_warnings, test_channels,
+          test_commands, test_compare, test_reach, test_readme, test_libvirt)
 # Named on the command line only: they take long, or need packages to be made first.
-ON_REQUEST = (soak, matrix, test_confined, test_package, test_session)
+ON_REQUEST = (soak, matrix, test_confined, test_package)
 
 
 class Tally:
