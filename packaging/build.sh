@@ -37,7 +37,7 @@ build_deb() {
     rm "$source_tree/debian/changelog.in"
     cd "$source_tree"
     # The tests have their own run; the packages' build is not another one.
-    DEB_BUILD_OPTIONS="nocheck parallel=2 ${DEB_BUILD_OPTIONS:-}" run \
+    DEB_BUILD_OPTIONS="nocheck noautodbgsym parallel=2 ${DEB_BUILD_OPTIONS:-}" run \
         dpkg-buildpackage --build=binary --unsigned-changes --no-check-builddeps
     cp "$work"/*.deb "$work"/*.changes "$work"/*.buildinfo "$output"
 }

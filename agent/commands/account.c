@@ -139,15 +139,26 @@ static json_t *run_keys(const AskPaths *paths, gpointer input, GError **error)
     return reply;
 }
 
-/* A key is one line, and neither empty nor a comment. */
+/* A key is one line and no comment. Empty ones are dropped: libvirt sends one for the newline at
+ * the end of a file. */
 static bool check_keys(Call *call, char **keys)
 {
+    unsigned kept = 0;
+
     for (unsigned i = 0; keys && keys[i]; i++) {
-        if (keys[i][0] && keys[i][0] != '#' && !strpbrk(keys[i], "\r\n"))
+        if (keys[i][0] != '#' && !strpbrk(keys[i], "\r\n"))
             continue;
         call_fail(call, PROTO_GENERIC_ERROR, "invalid OpenSSH public key: '%s'", keys[i]);
         return false;
     }
+    for (unsigned i = 0; keys && keys[i]; i++) {
+        if (keys[i][0])
+            keys[kept++] = keys[i];
+        else
+            g_free(keys[i]);
+    }
+    if (keys)
+        keys[kept] = NULL;
     return true;
 }
 

@@ -77,7 +77,11 @@ static void on_bus(GObject *source, GAsyncResult *result, gpointer user_data)
         return; /* `logind` is gone */
     logind->calling = false;
     if (!bus)
-        return; /* tried again at the next hold */
+        return;                             /* tried again at the next hold */
+    if (g_dbus_connection_is_closed(bus)) { /* the process's own one, which somebody else keeps */
+        g_object_unref(bus);
+        return;
+    }
     g_dbus_connection_set_exit_on_close(bus, FALSE);
     logind->bus = bus;
     logind->sleep_signal = subscribe(logind, "PrepareForSleep");

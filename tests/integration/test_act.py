@@ -248,11 +248,15 @@ class Act(unittest.TestCase):
         self.assertEqual(
             self.refused("guest-ssh-get-authorized-keys", username="no-such-user-here"),
             "failed to lookup user 'no-such-user-here': there is no such user")
-        for key in ("", "# comment", "ssh-rsa A\nssh-rsa B", "ssh-rsa A\r"):
+        for key in ("# comment", "ssh-rsa A\nssh-rsa B", "ssh-rsa A\r"):
             for verb in ("add", "remove"):
                 self.assertEqual(
                     self.refused(f"guest-ssh-{verb}-authorized-keys", username="no-such-user-here",
                                  keys=[key]), f"invalid OpenSSH public key: '{key}'")
+        # What libvirt makes of the newline at the end of a file is no key, and no mistake.
+        self.assertEqual(
+            self.refused("guest-ssh-add-authorized-keys", username="no-such-user-here", keys=[""]),
+            "failed to lookup user 'no-such-user-here': there is no such user")
 
 
 if __name__ == "__main__":

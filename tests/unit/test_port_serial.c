@@ -171,7 +171,7 @@ static void test_overflow_begins_anew_with_data(Fixture *fixture, gconstpointer 
     fd = host_open(fixture);
     put(fd, "x");
     PUMP_UNTIL(fixture->recorder->opened == 2);
-    for (unsigned i = 0; i < 8; i++)
+    for (size_t sent = 0; sent < PORT_QUEUE_MAX; sent += 8 * MIB)
         g_assert_true(port_peer_send(fixture->recorder->peer, reply, 8 * MIB));
     g_assert_false(port_peer_send(fixture->recorder->peer, reply, 8 * MIB));
     g_assert_cmpuint(fixture->recorder->closed, ==, 1);

@@ -107,7 +107,7 @@ KEYS = (
     Known("the file of authorized keys", "no line end after the last key, an empty line before a "
           "new one", "a line end after each key", "`echo KEY >>authorized_keys` glued two keys "
           "together", command="shell", place="output", conversation="keys.*"),
-    Known("an empty key, or one with a control character", "written", "refused",
+    Known("a key with a control character", "written", "refused",
           "it is no key, and could be two", command="guest-ssh-add-authorized-keys",
           conversation="keys refused"),
     Known("keys of a user that does not exist", "`failed to lookup user 'x': Success`",
