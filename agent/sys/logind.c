@@ -70,23 +70,34 @@ static void on_bus(GObject *source, GAsyncResult *result, gpointer user_data)
 {
     Logind *logind = user_data;
     g_autoptr(GError) error = NULL;
-    GDBusConnection *bus = g_bus_get_finish(result, &error);
+    GDBusConnection *bus = g_dbus_connection_new_for_address_finish(result, &error);
 
     (void)source;
     if (!bus && g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
         return; /* `logind` is gone */
     logind->calling = false;
     if (!bus)
-        return;                             /* tried again at the next hold */
-    if (g_dbus_connection_is_closed(bus)) { /* the process's own one, which somebody else keeps */
-        g_object_unref(bus);
-        return;
-    }
+        return; /* tried again at the next hold */
     g_dbus_connection_set_exit_on_close(bus, FALSE);
     logind->bus = bus;
     logind->sleep_signal = subscribe(logind, "PrepareForSleep");
     logind->shutdown_signal = subscribe(logind, "PrepareForShutdown");
     proceed(logind);
+}
+
+/* A connection of its own: the one that a process shares may be a dead one that somebody keeps. */
+static void connect_to_bus(Logind *logind)
+{
+    g_autofree char *address = g_dbus_address_get_for_bus_sync(G_BUS_TYPE_SYSTEM, NULL, NULL);
+
+    if (!address) {
+        logind->calling = false;
+        return;
+    }
+    g_dbus_connection_new_for_address(address,
+                                      G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
+                                          G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
+                                      NULL, logind->cancel, on_bus, logind);
 }
 
 static void take_inhibitor(Logind *logind, GVariant *reply, GUnixFDList *fds)
@@ -127,7 +138,7 @@ static void proceed(Logind *logind)
         disconnect(logind);
     logind->calling = true;
     if (!logind->bus) {
-        g_bus_get(G_BUS_TYPE_SYSTEM, logind->cancel, on_bus, logind);
+        connect_to_bus(logind);
         return;
     }
     g_dbus_connection_call_with_unix_fd_list(

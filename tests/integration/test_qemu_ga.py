@@ -1,6 +1,7 @@
 """The program started under the name qemu-ga: options, file, environment, output, exit status."""
 
 import os
+import re
 import signal
 import subprocess
 import unittest
@@ -206,9 +207,9 @@ class QemuGa(unittest.TestCase):
         log = self.bed.root / "agent.log"
         log.write_text("before\n")
         self.serve("-m", "unix-listen", "-p", "sock", "-l", "agent.log", "--verbose")
-        text = log.read_text()
-        self.assertTrue(text.startswith("before\n"))
-        self.assertRegex(text, r"(?m)^qemu-ga: (info|debug): ")
+        wait_for(lambda: re.search(r"(?m)^qemu-ga: (info|debug): ", log.read_text()), 5, "a line",
+                 self.bed)
+        self.assertTrue(log.read_text().startswith("before\n"))
 
     def test_daemon_serves_when_its_starter_ends(self) -> None:
         pidfile = self.bed.root / "pid"
