@@ -33,9 +33,9 @@ import test_session
 import test_warnings
 
 GROUPS = (test_freeze, test_faults, test_bus, test_session, test_warnings, test_channels,
-          test_commands, test_compare, test_reach, test_readme, test_libvirt)
-# Named on the command line only: they take long, or need packages to be made first.
-ON_REQUEST = (soak, matrix, test_confined, test_package)
+          test_commands, test_compare, test_reach, test_readme, test_libvirt, test_package)
+# Named on the command line only: they take long.
+ON_REQUEST = (soak, matrix, test_confined)
 
 
 class Tally:
