@@ -68,7 +68,7 @@ void operation_free(Operation *operation)
     if (!operation)
         return;
     if (operation->surveying)
-        offload_cancel(operation->surveying);
+        survey_cancel(operation->surveying);
     deadline_source_clear(&operation->settle);
     sequence_free(operation->sequence);
     unfreeze_free(operation->unfreeze);

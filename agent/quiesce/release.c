@@ -266,7 +266,7 @@ void operation_release(Operation *operation, bool abort)
     operation->abort = abort;
     operation->release_us = deadline_now();
     if (operation->surveying)
-        offload_cancel(g_steal_pointer(&operation->surveying));
+        survey_cancel(g_steal_pointer(&operation->surveying));
     for (unsigned i = 0; i < operation->participants->len; i++) {
         Participant *participant = g_ptr_array_index(operation->participants, i);
         participant->settled = settled_participant;

@@ -131,3 +131,9 @@ Offload *survey_run(const SurveyPaths *paths, const Config *config, SurveyDone d
         g_free(call);
     return offload;
 }
+
+void survey_cancel(Offload *surveying)
+{
+    g_free(offload_user_data(surveying));
+    offload_cancel(surveying);
+}

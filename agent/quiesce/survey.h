@@ -36,5 +36,6 @@ typedef void (*SurveyDone)(Survey *survey, gpointer user_data); /* owned by the 
 /* NULL: no thread could be started, `error` set. */
 Offload *survey_run(const SurveyPaths *paths, const Config *config, SurveyDone done,
                     gpointer user_data, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void survey_cancel(Offload *surveying); /* `done` will not be called */
 void survey_free(Survey *survey);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Survey, survey_free)

@@ -114,6 +114,11 @@ Offload *offload_run(const char *name, OffloadFunc func, gpointer input, GDestro
     return offload;
 }
 
+gpointer offload_user_data(const Offload *offload)
+{
+    return offload->user_data;
+}
+
 void offload_cancel(Offload *offload)
 {
     gpointer result = NULL;

@@ -33,7 +33,8 @@ Offload *offload_run(const char *name, OffloadFunc func, gpointer input, GDestro
                      GDestroyNotify result_free, Deadline deadline, OffloadDone done,
                      gpointer user_data, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void offload_cancel(Offload *offload); /* `done` will not be called; the thread is abandoned */
-unsigned offload_abandoned(void);      /* threads given up and still running */
+gpointer offload_user_data(const Offload *offload); /* for who cancels it and owns that */
+unsigned offload_abandoned(void);                   /* threads given up and still running */
 
 /* Opening paths that may hang. The callback gets one call per request, on the main loop and never
  * from within offload_open(); it may call any function here. */

@@ -52,6 +52,15 @@ class QemuGa(unittest.TestCase):
         self.assertEqual((result.returncode, result.stdout), (1, ""))
         return result.stderr
 
+    @staticmethod
+    def connects(path) -> bool:
+        """It is there before it listens."""
+        try:
+            Host(path).close()
+            return True
+        except OSError:
+            return False
+
     def serve(self, *options: str, socket: str = "sock", **popen) -> Host:
         """In the foreground; connected to its socket."""
         path = self.bed.root / socket
@@ -59,7 +68,7 @@ class QemuGa(unittest.TestCase):
             [self.bed.program("qemu-ga"), *options], env=self.bed.environment(),
             stdin=subprocess.DEVNULL, stdout=self.bed.log, stderr=self.bed.log,
             cwd=self.bed.root, **popen)
-        wait_for(path.exists, 10, "the socket", self.bed)
+        wait_for(lambda: self.connects(path), 10, "the socket", self.bed)
         host = Host(path)
         self.addCleanup(host.close)
         wait_for(lambda: host.call("guest-quiesce-status")["ready"], 10, "the keeper", self.bed)
