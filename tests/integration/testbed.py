@@ -209,6 +209,7 @@ class Testbed:
             "QUIESCED_TEST_OWNER": str(os.getuid()),
             "DBUS_SYSTEM_BUS_ADDRESS": self.address,
             "G_DEBUG": os.environ.get("G_DEBUG", ""),
+            "G_SLICE": os.environ.get("G_SLICE", ""),
             "ASAN_OPTIONS": f"detect_leaks=1:log_path={self.root}/sanitizer",
             "TSAN_OPTIONS": f"{os.environ.get('TSAN_OPTIONS', '')}:log_path={self.root}/sanitizer",
         }

@@ -201,7 +201,7 @@ static void many_in_few_threads(void)
 
     for (unsigned i = 0; i < MANY; i++) {
         opened[i].total = &done;
-        (void)!offload_open_with(open_counted, &ROOT, deadline_in(5 * USEC_PER_SEC), on_opened,
+        (void)!offload_open_with(open_counted, &ROOT, deadline_in(30 * USEC_PER_SEC), on_opened,
                                  &opened[i]);
     }
     /* The loop comes late: threads wait for it with what does not fit the sockets. */
