@@ -13,6 +13,7 @@
 #include "stock_options.h"
 
 #include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@
 
 #define STOCK_CONFIG   "/etc/qemu/qemu-ga.conf"
 #define MMAP_THRESHOLD (256 << 10) /* larger blocks go back to the system when they are freed */
+#define STACK_SIZE     ((size_t)256 << 10) /* of GLib's threads, which do little */
 
 typedef struct {
     AgentPaths paths;
@@ -304,14 +306,27 @@ static int main_own(CommandLine *line, int argc, char **argv)
     return serve(line, config);
 }
 
-int main(int argc, char **argv)
+/* A guest agent is to take next to nothing of its machine. */
+static void keep_memory_small(void)
 {
-    CommandLine line = {0};
+    pthread_attr_t attributes;
 
     /* Few threads, each for a moment: one arena keeps what they touch shared. */
     (void)mallopt(M_ARENA_MAX, 1);
     /* Fixed, or the first large reply that is freed raises it, and the next ones stay for good. */
     (void)mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
+    /* The usual 8 MiB hold a whole huge page, and the kernel may give one for the first byte. */
+    (void)pthread_attr_init(&attributes);
+    (void)pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    (void)pthread_setattr_default_np(&attributes);
+    (void)pthread_attr_destroy(&attributes);
+}
+
+int main(int argc, char **argv)
+{
+    CommandLine line = {0};
+
+    keep_memory_small();
     installed_paths(&line.paths);
     if (stock_options_wanted(argv[0]))
         return main_stock(&line, argc, argv);

@@ -123,6 +123,10 @@ def memory_stays_within_its_limit(m: Machine) -> None:
                    "grep RssAnon /proc/$p/status; done; pgrep -c 'quiesced'")
     anon = sum(int(line.split()[1]) for line in out.splitlines() if line.startswith("RssAnon"))
     print(f"# RssAnon of service and keeper: {anon} KiB")
+    if anon > 2048:
+        print(m.vm.run("for p in $(pgrep -x quiesced) $(pgrep -x quiesced-keeper); do grep -E "
+                       "'^[0-9a-f]+-|^(Size|Anonymous|AnonHugePages):' /proc/$p/smaps; done; "
+                       "cat /sys/kernel/mm/transparent_hugepage/enabled"))
     check(anon <= 2048, out)
 
 
