@@ -22,7 +22,8 @@ def examples(language: str) -> list[str]:
 class Examples(unittest.TestCase):
     """Each registers, stops and goes on."""
 
-    def takes_part(self, bed: BusBed, command: list[str]) -> None:
+    def takes_part(self, bed: BusBed, command: list[str],
+                   says: tuple[str, str] = ("stop writing", "go on")) -> None:
         environment = {"DBUS_SYSTEM_BUS_ADDRESS": bed.address, "PATH": os.environ["PATH"],
                        "ASAN_OPTIONS": "detect_leaks=0"}
         with open(bed.root / "said", "wb") as output:
@@ -36,7 +37,7 @@ class Examples(unittest.TestCase):
             self.assertEqual(host.call("guest-fsfreeze-freeze"), 2)
             self.assertEqual(host.call("guest-quiesce-status")["level"], "application")
             self.assertEqual(host.call("guest-fsfreeze-thaw"), 2)
-            self.assertEqual(said().splitlines(), ["stop writing", "go on"])
+            self.assertEqual(said().splitlines(), list(says))
         finally:
             app.kill()
             app.wait()
@@ -50,14 +51,22 @@ class Examples(unittest.TestCase):
                         str(bed.root / "app.c"), *shlex.split(flags)], check=True)
         return [str(bed.root / "app")]
 
-    def test_python(self):
+    def python(self, code: str, *says: tuple[str, str]) -> None:
         try:
             import dbus  # noqa: F401
         except ImportError:
             self.skipTest("python3-dbus is not installed")
         with BusBed() as bed:
             bed.start()
-            self.takes_part(bed, [sys.executable, "-c", examples("python")[0]])
+            self.takes_part(bed, [sys.executable, "-c", code], *says)
+
+    def test_five_lines(self):
+        code = examples("python")[0]
+        self.assertEqual(len(code.splitlines()), 5)
+        self.python(code, ("Freeze", "Thaw"))
+
+    def test_python(self):
+        self.python(examples("python")[1])
 
     def test_sd_bus(self):
         with BusBed() as bed:

@@ -124,6 +124,17 @@ dnf_installroot() {
         in_dnf "$root" remove quiesced quiesced-hooks && nothing_left_in "$root"
 }
 
+# The command of README.md, in a root folder that has what a distribution would have.
+readme_dnf() {
+    local root=$work/readme-root line
+    line=$(sed -n 's/^sudo dnf install //p' README.md)
+    line=${line//.\/build/$build}
+    [ -n "$line" ] && mkdir "$root" || return 1
+    # shellcheck disable=SC2086 # it is a pattern of files
+    in_dnf "$root" install $line && runs_in "$root" &&
+        chroot "$root" /usr/bin/qemu-ga --version
+}
+
 exposure_of() { # UNIT...: of the units put together, as systemd sees them
     mkdir -p "$work/units"
     cat "$@" >"$work/units/unit.service"
@@ -153,6 +164,7 @@ test_that "rpmlint has no complaint" rpmlint rpm_checker
 test_that "the RPMs install into an empty root, run, and leave nothing" rpmbuild rpm_root
 test_that "dnf installs them from a repository, with the hooks, and removes them" dnf \
     dnf_installroot
+test_that "README.md's dnf command installs them" dnf readme_dnf
 test_that "the units are as restricted as documented, the keeper's below 3.0" systemd-analyze \
     units_are_as_documented
 test_that "the AppArmor profile is one" apparmor_parser \

@@ -43,13 +43,25 @@ def hooks_run_in_order_and_reverse(m: Machine) -> None:
     m.no_hooks()
 
 
+FROZEN = "MESSAGE_ID=5b6f0f8e41f9446c8a0b1f7e6a2d9c11"
+
+
 def the_journal_tells(m: Machine) -> None:
     """By the journal's own socket; the unit's standard error goes nowhere."""
     m.host.call("guest-fsfreeze-freeze")
     m.host.call("guest-fsfreeze-thaw")
-    m.vm.wait_until("journalctl -t quiesced MESSAGE_ID=5b6f0f8e41f9446c8a0b1f7e6a2d9c11 -o cat "
-                    "| grep -q '^Frozen: '", 10, "what was frozen")
+    m.vm.wait_until(f"journalctl -t quiesced {FROZEN} -o cat | grep -q '^Frozen: '", 10,
+                    "what was frozen")
     m.vm.wait_until("journalctl -t quiesced -o cat | grep -q '^Thawed after '", 10, "the thaw")
+
+
+def the_journal_explains(m: Machine) -> None:
+    """With the catalog as the packages' triggers put it in."""
+    operation = m.last_report()["operation"]
+    m.vm.run("journalctl --update-catalog", timeout=60)
+    text = m.vm.run(f"journalctl --no-pager -x -t quiesced {FROZEN} | tail -n 20")
+    check("Subject: The system is frozen for a snapshot" in text, text)
+    check(f"operation {operation}," in " ".join(text.replace("-- ", "").split()), text)
 
 
 def list_freezes_only_what_it_names(m: Machine) -> None:
@@ -146,8 +158,8 @@ def slow_prepare_is_joined_under_kubevirt(m: Machine) -> None:
     m.configure("")
 
 
-CASES = [frozen_means_no_write_completes, the_journal_tells, hooks_run_in_order_and_reverse,
-         list_freezes_only_what_it_names, failing_hook_is_rolled_back, hook_timeout_is_bounded,
-         a_host_per_command_as_proxmox, a_host_that_leaves_in_mid_request,
+CASES = [frozen_means_no_write_completes, the_journal_tells, the_journal_explains,
+         hooks_run_in_order_and_reverse, list_freezes_only_what_it_names, failing_hook_is_rolled_back,
+         hook_timeout_is_bounded, a_host_per_command_as_proxmox, a_host_that_leaves_in_mid_request,
          port_unplugged_and_back, memory_stays_within_its_limit,
          slow_prepare_is_joined_under_kubevirt]
