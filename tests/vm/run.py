@@ -4,7 +4,8 @@
                         of the fault matrix are named "soak" and "matrix[/STATE][/FAULT]"
 
 Ends with "N passed, N failed". A case that cannot run here fails: nothing is skipped silently. The
-cases of a group run one after another on one machine, or on as many as its LANES says.
+cases of a group run one after another on one machine, or on as many as its LANES says; SLOTS
+machines run at once, so the output of groups is mixed, and each line names its own.
 """
 
 import itertools
@@ -31,9 +32,12 @@ import test_reach
 import test_readme
 import test_session
 import test_warnings
+from vmlab.image import build
 
 GROUPS = (test_freeze, test_faults, test_bus, test_session, test_warnings, test_channels,
           test_commands, test_compare, test_reach, test_readme, test_libvirt, test_package)
+# A case waits more than it computes: three machines keep two processors busy.
+SLOTS = int(os.environ.get("QUIESCED_VM_SLOTS", "3"))
 # Named on the command line only: they take long.
 ON_REQUEST = (soak, matrix, test_confined)
 
@@ -76,6 +80,8 @@ def run_case(tally: Tally, name: str, case, context) -> None:
 
 def run_lane(tally: Tally, name: str, rows: queue.SimpleQueue, enter) -> None:
     """One machine takes rows of cases until none is left."""
+    if rows.empty():
+        return  # the other lanes have done it all
     try:
         with enter() as context:
             while not rows.empty():
@@ -98,41 +104,63 @@ def is_wanted(group, case, words: list[str]) -> bool:
                             all(part in name for part in word.split("/")) for word in words)
 
 
-def run_group(tally: Tally, group, cases: list, tree: Path) -> None:
-    getattr(group, "begin", lambda: None)()
-    try:
-        run_lanes(tally, group, cases, tree)
-    finally:
-        getattr(group, "finish", lambda: None)()
+class GroupRun:
+    """A group on its lanes: begin() before the first, finish() after the last."""
+
+    def __init__(self, tally: Tally, group, cases: list, tree: Path) -> None:
+        self.tally, self.group, self.tree = tally, group, tree
+        self.lock, self.begun = threading.Lock(), False
+        self.rows: queue.SimpleQueue = queue.SimpleQueue()
+        for _, row in itertools.groupby(cases, lambda case: getattr(case, "row", None)):
+            self.rows.put(list(row))
+        self.lanes = self.left = min(getattr(group, "LANES", 1), self.rows.qsize())
+
+    def run(self, lane: int) -> None:
+        with self.lock:
+            if not self.begun:
+                getattr(self.group, "begin", lambda: None)()
+            self.begun = True
+        enter = (lambda: self.group.machine(self.tree)) if self.lanes == 1 else \
+            (lambda: self.group.machine(self.tree, lane))
+        run_lane(self.tally, self.group.GROUP, self.rows, enter)
+        with self.lock:
+            self.left -= 1
+            if self.left == 0:
+                getattr(self.group, "finish", lambda: None)()
 
 
-def run_lanes(tally: Tally, group, cases: list, tree: Path) -> None:
-    rows: queue.SimpleQueue = queue.SimpleQueue()
-    for _, row in itertools.groupby(cases, lambda case: getattr(case, "row", None)):
-        rows.put(list(row))
-    lanes = [threading.Thread(target=run_lane, args=(
-        tally, group.GROUP, rows, lambda number=number: group.machine(tree, number)))
-        for number in range(min(getattr(group, "LANES", 1), rows.qsize()))]
-    if len(lanes) == 1:
-        run_lane(tally, group.GROUP, rows, lambda: group.machine(tree))
-        return
-    for lane in lanes:
-        lane.start()
-    for lane in lanes:
-        lane.join()
+def run_jobs(jobs: queue.SimpleQueue, tally: Tally) -> None:
+    """What one of the slots does: lanes of groups, in their order."""
+    while True:
+        try:
+            group, lane = jobs.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            group.run(lane)
+        except Exception:
+            tally.machine_failed(group.group.GROUP)
 
 
 def main() -> int:
     tree = Path(os.environ["QUIESCED_TREE"])
     wanted = sys.argv[1:]
     tally = Tally()
-    plan = [(group, [case for case in group.CASES if is_wanted(group, case, wanted)])
-            for group in GROUPS + (ON_REQUEST if wanted else ())]
-    total = sum(len(cases) for _, cases in plan)
+    jobs: queue.SimpleQueue = queue.SimpleQueue()
+    total = 0
+    for group in GROUPS + (ON_REQUEST if wanted else ()):
+        cases = [case for case in group.CASES if is_wanted(group, case, wanted)]
+        total += len(cases)
+        run = GroupRun(tally, group, cases, tree)
+        for lane in range(run.lanes):
+            jobs.put((run, lane))
     print(f"1..{total}", flush=True)
-    for group, cases in plan:
-        if cases:
-            run_group(tally, group, cases, tree)
+    build()  # of the image, before the first two need it at once
+    slots = [threading.Thread(target=run_jobs, args=(jobs, tally)) for _ in range(SLOTS)]
+    for slot in slots:
+        slot.start()
+    for slot in slots:
+        slot.join()
     failed = tally.failed + tally.broken
     print(f"{tally.number - tally.failed} passed, {failed} failed", flush=True)
     return 1 if failed or tally.number < total or total == 0 else 0

@@ -8,6 +8,7 @@ from context import Machine, check
 
 GROUP = "commands"
 MIB = 1 << 20
+SUSPEND_SECONDS = 60
 USER, OTHER = "trapper", "victim"
 
 
@@ -74,6 +75,21 @@ def the_hardware_clock_both_ways(m: Machine) -> None:
     check(m.vm.run("date -u +%Y-%m-%d").strip() == "2026-09-21", m.vm.run("date -u"))
 
 
+def suspended_to_memory_and_woken(m: Machine) -> None:
+    """No answer when it works; the host sees the suspend, and wakes the machine."""
+    m.host.request("guest-suspend-ram")
+    deadline = time.monotonic() + SUSPEND_SECONDS
+    while m.vm.qmp.execute("query-status")["status"] != "suspended":
+        check(time.monotonic() < deadline, "the machine was not suspended")
+        time.sleep(0.2)
+    check(m.host.buffer == b"", str(m.host.buffer))
+    m.vm.qmp.execute("system_wakeup")
+    m.host.sync()
+    check(m.host.call("guest-ping") == {})
+    check(m.host.call("guest-fsfreeze-freeze") == 1)
+    check(m.host.call("guest-fsfreeze-thaw") == 1)
+
+
 def shutdown_while_frozen(m: Machine) -> None:
     assert m.vm.process
     check(m.host.call("guest-fsfreeze-freeze") == 1)
@@ -83,4 +99,5 @@ def shutdown_while_frozen(m: Machine) -> None:
 
 
 CASES = [a_large_file_over_the_port, a_dead_server_holds_up_nobody,
-         keys_with_the_rights_of_their_user, the_hardware_clock_both_ways, shutdown_while_frozen]
+         keys_with_the_rights_of_their_user, the_hardware_clock_both_ways,
+         suspended_to_memory_and_woken, shutdown_while_frozen]
