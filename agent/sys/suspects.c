@@ -17,10 +17,8 @@
 #include <unistd.h>
 
 #define LOOP_DEPTH_MAX 32u /* devices stacked on each other */
-#define COMM_SIZE      64u
 #define STAT_SIZE      512u
 #define KTHREADD       2
-#define JOURNAL_NAME   "systemd-journal" /* the kernel keeps 15 bytes of "systemd-journald" */
 
 SuspectsInput *suspects_input_new(const char *procfs, const char *sysfs, unsigned kinds,
                                   Deadline deadline)
@@ -85,13 +83,18 @@ bool suspects_over(SuspectsScan *scan)
     return true;
 }
 
-static void read_name(const SuspectsScan *scan, const char *process, char *name, size_t size)
+void suspects_name(const SuspectsScan *scan, const char *process, char *name, size_t size)
 {
     g_autofree char *path = suspects_path(scan, process, "comm");
-    char text[COMM_SIZE];
+    char text[SUSPECTS_COMM_SIZE];
 
     if (!procfile_read(path, text, sizeof(text)) || text_line(name, size, text, (size_t)-1) == 0)
         (void)g_strlcpy(name, "?", size);
+}
+
+bool suspects_wanted(const SuspectsScan *scan, SuspectKind kind)
+{
+    return scan->input->kinds & (1u << kind);
 }
 
 void suspects_add(SuspectsScan *scan, const char *process, Suspect suspect)
@@ -111,7 +114,7 @@ void suspects_add(SuspectsScan *scan, const char *process, Suspect suspect)
         return;
     }
     if (process)
-        read_name(scan, process, suspect.name, sizeof(suspect.name));
+        suspects_name(scan, process, suspect.name, sizeof(suspect.name));
     g_array_append_val(list, suspect);
 }
 
@@ -156,8 +159,8 @@ static void look_for_loops(SuspectsScan *scan)
 /* --- processes ---------------------------------------------------------------------------------
  */
 
-/* Kernel threads are most of a small system's processes; they make no system calls and have no
- * files. All are kthreadd's children. */
+/* Kernel threads are most of a small system's processes; they make no system calls. All are
+ * kthreadd's children. */
 static bool is_kernel_thread(const SuspectsScan *scan, const char *process)
 {
     g_autofree char *path = suspects_path(scan, process, "stat");
@@ -171,7 +174,8 @@ static bool is_kernel_thread(const SuspectsScan *scan, const char *process)
     return end && sscanf(end + 1, " %c %d", &state, &parent) == 2 && parent == KTHREADD;
 }
 
-static GPtrArray *list_processes(SuspectsScan *scan)
+/* `all`: kernel threads, too. */
+static GPtrArray *list_processes(SuspectsScan *scan, bool all)
 {
     GPtrArray *processes = g_ptr_array_new_with_free_func(g_free);
     DIR *dir = opendir(scan->input->procfs);
@@ -185,28 +189,12 @@ static GPtrArray *list_processes(SuspectsScan *scan)
             scan->result->complete = false;
             break;
         }
-        if (!is_kernel_thread(scan, entry->d_name))
+        if (all || !is_kernel_thread(scan, entry->d_name))
             g_ptr_array_add(processes, g_strdup(entry->d_name));
     }
     if (dir)
         (void)closedir(dir);
     return processes;
-}
-
-static void look_for_journal(SuspectsScan *scan, const char *process)
-{
-    g_autofree SuspectFile *files = NULL;
-    char name[COMM_SIZE];
-
-    read_name(scan, process, name, sizeof(name));
-    if (strcmp(name, JOURNAL_NAME) != 0)
-        return;
-    files = g_new0(SuspectFile, scan->input->filesystems->len + 1);
-    suspects_own_files(scan, process, files);
-    for (unsigned i = 0; i < scan->input->filesystems->len; i++)
-        if (files[i] == SUSPECT_FILE_WRITTEN)
-            suspects_add(scan, process,
-                         (Suspect){.kind = SUSPECT_JOURNAL, .filesystem = i, .file = files[i]});
 }
 
 static gint by_likelihood(gconstpointer left, gconstpointer right)
@@ -218,32 +206,26 @@ static gint by_likelihood(gconstpointer left, gconstpointer right)
     return a->pid < b->pid ? -1 : a->pid > b->pid;
 }
 
-static bool wanted(const SuspectsInput *input, SuspectKind kind)
-{
-    return input->kinds & (1u << kind);
-}
-
 Suspects *suspects_find(const SuspectsInput *input)
 {
     SuspectsScan scan = {.input = input, .result = g_new0(Suspects, 1)};
     g_autoptr(GPtrArray) processes = NULL;
-    bool writers = wanted(input, SUSPECT_SPLICE) || wanted(input, SUSPECT_WRITER);
+    bool writers = suspects_wanted(&scan, SUSPECT_SPLICE) || suspects_wanted(&scan, SUSPECT_WRITER);
+    bool files =
+        suspects_wanted(&scan, SUSPECT_LISTENER) || suspects_wanted(&scan, SUSPECT_JOURNAL);
 
     scan.result->list = g_array_new(FALSE, TRUE, sizeof(Suspect));
     scan.mount_ids = g_hash_table_new(NULL, NULL);
     scan.namespaces = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    processes = list_processes(&scan);
-    if (wanted(input, SUSPECT_LOOP))
+    /* That a kernel thread has no files is seen at less cost than that it is one. */
+    processes = list_processes(&scan, !writers);
+    if (suspects_wanted(&scan, SUSPECT_LOOP))
         look_for_loops(&scan);
     /* One small file a task first; listeners take a link for every open file of the system. */
     for (unsigned i = 0; writers && i < processes->len && !suspects_over(&scan); i++)
         suspects_look_for_writers(&scan, g_ptr_array_index(processes, i));
-    for (unsigned i = 0; i < processes->len && !suspects_over(&scan); i++) {
-        if (wanted(input, SUSPECT_JOURNAL))
-            look_for_journal(&scan, g_ptr_array_index(processes, i));
-        if (wanted(input, SUSPECT_LISTENER))
-            suspects_look_for_listener(&scan, g_ptr_array_index(processes, i));
-    }
+    for (unsigned i = 0; files && i < processes->len && !suspects_over(&scan); i++)
+        suspects_look_at_files(&scan, g_ptr_array_index(processes, i));
     g_hash_table_unref(scan.mount_ids);
     g_hash_table_unref(scan.namespaces);
     g_array_sort(scan.result->list, by_likelihood);

@@ -12,6 +12,8 @@
 #define SUSPECTS_FDS_MAX       4096u  /* of one listener; on-access scanners have hundreds */
 #define SUSPECTS_MARKS_MAX     16384u /* of one listener; one per folder in the worst design */
 
+#define SUSPECTS_COMM_SIZE 64u
+
 typedef struct {
     unsigned major, minor;
     bool frozen;
@@ -36,6 +38,8 @@ typedef struct {
 char *suspects_path(const SuspectsScan *scan, const char *process, const char *name);
 char *suspects_link(const SuspectsScan *scan, const char *process, const char *name);
 bool suspects_over(SuspectsScan *scan); /* the deadline passed: end the look */
+bool suspects_wanted(const SuspectsScan *scan, SuspectKind kind);
+void suspects_name(const SuspectsScan *scan, const char *process, char *name, size_t size);
 /* Fills in pid and name; drops it when the list is full or has the process there already. */
 void suspects_add(SuspectsScan *scan, const char *process, Suspect suspect);
 
@@ -48,5 +52,6 @@ int suspects_of_fd(SuspectsScan *scan, const char *process, const char *fd, bool
 
 /* What of its own the process has on each filesystem, raised in `files`. */
 void suspects_own_files(SuspectsScan *scan, const char *process, SuspectFile *files);
-void suspects_look_for_listener(SuspectsScan *scan, const char *process);
+/* Listeners and the journal, as far as they are wanted. */
+void suspects_look_at_files(SuspectsScan *scan, const char *process);
 void suspects_look_for_writers(SuspectsScan *scan, const char *process);

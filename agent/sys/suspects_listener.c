@@ -1,5 +1,6 @@
 /*
- * suspects_listener: fanotify listeners that permit; see suspects_internal.h.
+ * suspects_listener: who has which files open: fanotify listeners that permit, and the journal; see
+ * suspects_internal.h.
  *
  * A listener is the process that has the group open; fdinfo of that fd has a line for each mark:
  *
@@ -14,10 +15,12 @@
 #include "sys/suspects_internal.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fanotify.h>
+#include <unistd.h>
 
 #ifndef FAN_PRE_ACCESS
 #define FAN_PRE_ACCESS 0x00100000
@@ -25,6 +28,8 @@
 #define PERMISSION_EVENTS (FAN_OPEN_PERM | FAN_ACCESS_PERM | FAN_OPEN_EXEC_PERM | FAN_PRE_ACCESS)
 
 #define KERNEL_MINOR_BITS 20
+#define JOURNAL_SUFFIX    ".journal"        /* its files; "(deleted)" may follow */
+#define JOURNAL_NAME      "systemd-journal" /* the kernel keeps 15 bytes of "systemd-journald" */
 
 static bool find_hex(const char *line, const char *key, unsigned long *ret_value)
 {
@@ -86,14 +91,20 @@ static bool read_marks(SuspectsScan *scan, const char *process, const char *fd, 
     return permits;
 }
 
-/* Calls `func` for every open fd; stops at its false and at the limits. */
+typedef struct {
+    const char *process;
+    int directory;    /* its "fd" */
+    const char *name; /* in there */
+} OpenFile;
+
+/* Calls `func` for every open fd, up to the limits. */
 static void each_fd(SuspectsScan *scan, const char *process,
-                    bool (*func)(SuspectsScan *scan, const char *process, const char *fd,
-                                 gpointer user_data),
+                    void (*func)(SuspectsScan *scan, const OpenFile *file, gpointer user_data),
                     gpointer user_data)
 {
     g_autofree char *path = suspects_path(scan, process, "fd");
     DIR *dir = opendir(path);
+    OpenFile file = {.process = process, .directory = dir ? dirfd(dir) : -1};
     const struct dirent *entry = NULL;
     unsigned count = 0;
 
@@ -104,8 +115,8 @@ static void each_fd(SuspectsScan *scan, const char *process,
             scan->result->complete = false;
             break;
         }
-        if (!func(scan, process, entry->d_name, user_data))
-            break;
+        file.name = entry->d_name;
+        func(scan, &file, user_data);
     }
     if (dir)
         (void)closedir(dir);
@@ -120,13 +131,12 @@ static void raise_file(SuspectFile *files, int filesystem, SuspectFile file)
         files[filesystem] = MAX(files[filesystem], file);
 }
 
-static bool own_fd(SuspectsScan *scan, const char *process, const char *fd, gpointer user_data)
+static void own_fd(SuspectsScan *scan, const OpenFile *file, gpointer user_data)
 {
     bool written = false;
-    int filesystem = suspects_of_fd(scan, process, fd, &written);
+    int filesystem = suspects_of_fd(scan, file->process, file->name, &written);
 
     raise_file(user_data, filesystem, written ? SUSPECT_FILE_WRITTEN : SUSPECT_FILE_OPEN);
-    return true;
 }
 
 void suspects_own_files(SuspectsScan *scan, const char *process, SuspectFile *files)
@@ -142,37 +152,35 @@ void suspects_own_files(SuspectsScan *scan, const char *process, SuspectFile *fi
         raise_file(files, suspects_of_path(scan, process, folder), SUSPECT_FILE_FOLDER);
 }
 
-/* --- listeners ---------------------------------------------------------------------------------
+/* --- listeners and the journal -----------------------------------------------------------------
  */
 
 typedef struct {
-    bool permits;
+    bool permits, journal;
     bool *marked;
 } Listener;
 
-static bool listener_fd(SuspectsScan *scan, const char *process, const char *fd, gpointer user_data)
+/* By the folder's fd and into a small buffer: a system has tens of thousands of these links. */
+static void listener_fd(SuspectsScan *scan, const OpenFile *file, gpointer user_data)
 {
     Listener *listener = user_data;
-    g_autofree char *name = g_strdup_printf("fd/%s", fd);
-    g_autofree char *link = suspects_link(scan, process, name);
+    char link[PATH_MAX];
+    ssize_t length = readlinkat(file->directory, file->name, link, sizeof(link) - 1);
 
-    if (link && strcmp(link, "anon_inode:[fanotify]") == 0 &&
-        read_marks(scan, process, fd, listener->marked))
+    if (length <= 0)
+        return;
+    link[length] = '\0';
+    if (strcmp(link, "anon_inode:[fanotify]") == 0 &&
+        read_marks(scan, file->process, file->name, listener->marked))
         listener->permits = true;
-    return true;
+    listener->journal |= strstr(link, JOURNAL_SUFFIX) != NULL;
 }
 
-void suspects_look_for_listener(SuspectsScan *scan, const char *process)
+static void add_listener(SuspectsScan *scan, const char *process, const bool *marked)
 {
     unsigned count = scan->input->filesystems->len;
-    g_autofree bool *marked = g_new0(bool, count + 1);
-    g_autofree SuspectFile *files = NULL;
-    Listener listener = {false, marked};
+    g_autofree SuspectFile *files = g_new0(SuspectFile, count + 1);
 
-    each_fd(scan, process, listener_fd, &listener);
-    if (!listener.permits)
-        return;
-    files = g_new0(SuspectFile, count + 1);
     suspects_own_files(scan, process, files);
     for (unsigned i = 0; i < count; i++)
         if (marked[i] || files[i] != SUSPECT_FILE_NONE)
@@ -181,4 +189,33 @@ void suspects_look_for_listener(SuspectsScan *scan, const char *process)
                                    .filesystem = i,
                                    .marked = marked[i],
                                    .file = files[i]});
+}
+
+static void add_journal(SuspectsScan *scan, const char *process)
+{
+    unsigned count = scan->input->filesystems->len;
+    g_autofree SuspectFile *files = NULL;
+    char name[SUSPECTS_COMM_SIZE];
+
+    suspects_name(scan, process, name, sizeof(name));
+    if (strcmp(name, JOURNAL_NAME) != 0)
+        return;
+    files = g_new0(SuspectFile, count + 1);
+    suspects_own_files(scan, process, files);
+    for (unsigned i = 0; i < count; i++)
+        if (files[i] == SUSPECT_FILE_WRITTEN)
+            suspects_add(scan, process,
+                         (Suspect){.kind = SUSPECT_JOURNAL, .filesystem = i, .file = files[i]});
+}
+
+void suspects_look_at_files(SuspectsScan *scan, const char *process)
+{
+    g_autofree bool *marked = g_new0(bool, scan->input->filesystems->len + 1);
+    Listener listener = {.marked = marked};
+
+    each_fd(scan, process, listener_fd, &listener);
+    if (listener.permits && suspects_wanted(scan, SUSPECT_LISTENER))
+        add_listener(scan, process, marked);
+    if (listener.journal && suspects_wanted(scan, SUSPECT_JOURNAL))
+        add_journal(scan, process);
 }
