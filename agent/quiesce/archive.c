@@ -160,11 +160,14 @@ static bool take_report(const char *line, History *history)
     const char *result = json_string_value(json_object_get(object, "result"));
     bool fine = operation && g_uuid_string_is_valid(operation) && result;
     Report *known = fine ? history_find(history, operation) : NULL;
+    bool told = json_is_true(json_object_get(object, "verdict-delivered"));
 
+    /* The host may have been told since the line was written. */
     if (fine && !known)
-        history_add_oldest(history, report_new_stored(operation, line));
+        history_add_oldest(history, report_new_stored(operation, line, told));
     else if (fine && known->sketch && strcmp(report_result_name(known->result), result) == 0)
-        history_replace(history, known, report_new_stored(operation, line));
+        history_replace(history, known,
+                        report_new_stored(operation, line, told || known->verdict_delivered));
     json_decref(object);
     return fine;
 }

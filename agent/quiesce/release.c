@@ -294,13 +294,26 @@ char *coordinator_verdict_text(const Coordinator *coordinator)
                            (double)verdict->held_us / USEC_PER_SEC);
 }
 
+/* In the report that the history has of it now: one that was read may have taken the place. */
+static void note_told(Coordinator *coordinator, bool told)
+{
+    Report *report = coordinator->verdict_report;
+    Report *kept = report ? history_find(coordinator->history, report->operation) : NULL;
+
+    if (report)
+        report->verdict_delivered = told;
+    if (!kept)
+        return;
+    kept->verdict_delivered = told;
+    archive_touch(coordinator->archive);
+}
+
 void coordinator_consume_verdict(Coordinator *coordinator, bool told)
 {
     coordinator->verdict = false;
     ledger_clear_verdict(coordinator->spec.ledger, told);
     deadline_source_clear(&coordinator->window_timer);
-    if (coordinator->verdict_report)
-        coordinator->verdict_report->verdict_delivered = told;
+    note_told(coordinator, told);
     g_clear_pointer(&coordinator->verdict_report, report_unref);
 }
 

@@ -85,11 +85,12 @@ Report *report_new(const char *operation, bool local, const char *channel)
     return report;
 }
 
-Report *report_new_stored(const char *operation, const char *json)
+Report *report_new_stored(const char *operation, const char *json, bool verdict_delivered)
 {
     Report *report = report_new(operation, false, NULL);
 
     report->stored = g_strdup(json);
+    report->verdict_delivered = verdict_delivered;
     return report;
 }
 

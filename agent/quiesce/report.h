@@ -91,11 +91,12 @@ typedef struct {
     GPtrArray *participants;                       /* ReportParticipant */
     GPtrArray *filesystems;                        /* ReportFilesystem */
     bool sketch;  /* made of the ledger: a stored one of the same operation says more */
-    char *stored; /* of an earlier start: its JSON; `operation` is all that is set besides */
+    char *stored; /* of an earlier start: its JSON; besides only `operation` and
+                   * `verdict_delivered` are set, and the latter is the truth */
 } Report;
 
 Report *report_new(const char *operation, bool local, const char *channel);
-Report *report_new_stored(const char *operation, const char *json);
+Report *report_new_stored(const char *operation, const char *json, bool verdict_delivered);
 Report *report_ref(Report *report);
 void report_unref(Report *report);
 

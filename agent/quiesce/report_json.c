@@ -153,8 +153,13 @@ static json_t *report_json(const Report *report, size_t *budget, bool *truncated
 
 json_t *quiesce_one_report_json(const Report *report, size_t *budget, bool *truncated)
 {
-    return report->stored ? stored_json(report->stored, budget, truncated)
-                          : report_json(report, budget, truncated);
+    json_t *object = NULL;
+
+    if (!report->stored)
+        return report_json(report, budget, truncated);
+    object = stored_json(report->stored, budget, truncated);
+    set_bool(object, "verdict-delivered", report->verdict_delivered);
+    return object;
 }
 
 json_t *quiesce_report_json(Coordinator *coordinator, const char *operation, unsigned limit)
