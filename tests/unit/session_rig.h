@@ -7,7 +7,7 @@
 
 #include "script_rig.h"
 
-#include "quiesce/participant.h"
+#include "quiesce/hook_participant.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
