@@ -11,6 +11,7 @@
 #include "keeper_rig.h"
 
 #include "sys/keeper.h"
+#include "sys/keeper_rescue.h"
 
 #include <sys/un.h>
 
