@@ -8,6 +8,7 @@
  */
 #include "../fake/keeper_fake_ops.c"
 
+#include "base/config_read.h"
 #include "base/text.h"
 #include "coordinator_rig.h"
 
