@@ -10,7 +10,8 @@
 
 #include "base/config_read.h"
 #include "base/text.h"
-#include "coordinator_rig.h"
+#include "coordinator_rig_files.h"
+#include "coordinator_rig_requests.h"
 
 #include <glib/gstdio.h>
 #include <signal.h>
