@@ -5,6 +5,9 @@
  */
 #include "agent_internal.h"
 
+#include "quiesce/coordinator_requests.h"
+#include "quiesce/coordinator_view.h"
+
 #include <glib-unix.h>
 #include <jansson.h>
 #include <signal.h>

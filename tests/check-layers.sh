@@ -42,11 +42,11 @@ for file in *.[ch] */*.[ch]; do
     done
 done
 
-for file in proto/*.[ch] quiesce/machine.[ch] base/text.[ch] keeper/*.[ch]; do
+for file in proto/*.[ch] quiesce/machine*.[ch] base/text.[ch] keeper/*.[ch]; do
     grep -nE '#include <(glib|gio)' "$file" | while read -r line; do echo "# $file: $line"; done |
         grep . && complain "$file uses GLib; it must not"
 done
-for file in proto/*.[ch] quiesce/machine.[ch] base/text.[ch]; do
+for file in proto/*.[ch] quiesce/machine*.[ch] base/text.[ch]; do
     grep -nE '#include <(unistd|sys/|fcntl|poll|pthread)' "$file" &&
         complain "$file uses POSIX; the portable core must build with mingw"
 done

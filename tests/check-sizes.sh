@@ -1,9 +1,9 @@
 #!/bin/sh
-# Checks that no source file has more than 500 lines and no function of agent/ more than 60: what is
-# longer has a second subject. Prints TAP. check-sizes.sh [SOURCE-DIRECTORY]
+# Checks that no source file has more than 500 lines, no function of agent/ more than 60 and no header
+# more than 70: what is longer has a second subject. Prints TAP. check-sizes.sh [SOURCE-DIRECTORY]
 set -u
 cd "${1:-$(dirname "$0")/..}" || exit 1
-echo "1..2"
+echo "1..3"
 status=0
 
 verdict() { # NUMBER DESCRIPTION FINDINGS
@@ -27,4 +27,8 @@ long_functions=$(find agent -name '*.c' -exec awk '
     /^\{/ { begin = FNR }
     /^\}/ { if (begin && FNR - begin > 61) print FILENAME ":" begin ": " name; begin = 0 }' {} +)
 verdict 2 "functions have at most 60 lines" "$long_functions"
+
+long_headers=$(find agent tests windows -name '*.h' -exec wc -l {} + |
+    awk '$1 > 70 && $2 != "total" { print $2 ": " $1 " lines" }')
+verdict 3 "headers have at most 70 lines" "$long_headers"
 exit $status

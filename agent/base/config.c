@@ -1,8 +1,9 @@
 /*
- * config: see config.h. The table of keys, and the way of a value from a file or an option into
- * the structure. What values may be is config_value.c, checks across keys config_check.c.
+ * config: see config.h and config_read.h. The table of keys, and the way of a value from a file or
+ * an option into the structure. What values may be is config_value.c, checks across keys
+ * config_check.c.
  *
- * Reading blocks on disks (config.h says when). Nothing is shared between two Configs.
+ * Reading blocks on disks (config_read.h says when). Nothing is shared between two Configs.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */

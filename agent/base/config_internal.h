@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "base/config.h"
+#include "base/config_read.h"
 #include <stddef.h>
 
 #define CONFIG_CHANNEL_GROUP    "channel" /* [channel NAME] */

@@ -11,7 +11,7 @@
  */
 #pragma once
 
-#include "base/config.h"
+#include "base/config_read.h"
 
 #define STOCK_CONFIG_PIDFILE "/var/run/qemu-ga.pid"
 

@@ -7,6 +7,7 @@
 
 #include "commands/heavy.h"
 #include "proto/reply.h"
+#include "quiesce/coordinator_requests.h"
 
 #include <stdlib.h>
 

@@ -9,6 +9,7 @@
 #include "commands/exec_table.h"
 #include "commands/families.h"
 #include "commands/file_table.h"
+#include "quiesce/coordinator_view.h"
 
 #include <string.h>
 

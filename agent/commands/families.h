@@ -6,6 +6,7 @@
 #pragma once
 
 #include "commands/ask.h"
+#include "quiesce/coordinator_requests.h"
 
 extern const Command CORE_COMMANDS[];
 extern const unsigned CORE_COMMANDS_COUNT;

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "commands/families.h"
+#include "quiesce/coordinator_view.h"
 
 static Coordinator *coordinator_of(const Call *call)
 {

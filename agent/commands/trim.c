@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "commands/families.h"
+#include "quiesce/coordinator_view.h"
 #include "sys/machine_ops.h"
 #include "sys/mounts.h"
 #include "sys/offload.h"

@@ -7,7 +7,7 @@
  */
 #include "ctl/ctl.h"
 
-#include "base/config.h"
+#include "base/config_read.h"
 #include "sys/hookdir.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "keeper/server.h"
+#include "keeper/operation.h"
 
 #include <errno.h>
 #include <string.h>

@@ -65,15 +65,3 @@ bool serve_may_read(const Server *server);
 void serve_read(Server *server);
 void serve_answer(Server *server, const KeeperMessage *answer);
 void serve_flush(Server *server);
-
-/* operation.c: each returns an errno value, or cannot fail. They take over `fd`. */
-int operation_arm(Server *server, uint32_t count, int ledger_fd);
-int operation_filesystem(Server *server, const KeeperMessage *message, int fd);
-int operation_sync(Server *server);
-int operation_freeze(Server *server, int64_t limit_us);
-void operation_thaw(Server *server, KeeperCause cause);
-void operation_thaw_if_held(Server *server, KeeperCause cause); /* limit, silence */
-void operation_end(Server *server, KeeperCause cause);          /* releases, then forgets */
-unsigned operation_pending(Server *server);
-void operation_step(Server *server); /* goes on after anything happened */
-int64_t operation_next_us(Server *server);

@@ -14,7 +14,7 @@
 
 #include "base/deadline.h"
 #include "base/log.h"
-#include "quiesce/report.h"
+#include "quiesce/filesystems_events.h"
 #include "sys/fdstore.h"
 #include "sys/keeper.h"
 #include "sys/ledger.h"
@@ -29,24 +29,6 @@
 /* The service manager takes the fds within this, or the freeze goes on without: PID 1 may hang, and
  * the keeper and this process hold them anyway. */
 #define FS_STORE_US (1 * USEC_PER_SEC)
-
-typedef struct FsStage FsStage;
-
-typedef struct {
-    void (*opened)(FsStage *stage, gpointer user_data); /* opened and armed */
-    void (*synced)(FsStage *stage, gpointer user_data);
-    void (*frozen)(FsStage *stage, gpointer user_data); /* everything that must be is frozen */
-    /* A step failed; fs_stage_failure() says why. The coordinator rolls back. */
-    void (*failed)(FsStage *stage, gpointer user_data);
-    /* All thawed, or FS_THAW_WAIT_US passed; fs_stage_pending() are still in the kernel. */
-    void (*thawed)(FsStage *stage, gpointer user_data);
-    /* After `thawed` with pending ones: now all are. */
-    void (*settled)(FsStage *stage, gpointer user_data);
-    /* Without the keeper, and something cannot be thawed for UNFREEZE_PATIENT_US. */
-    void (*hopeless)(FsStage *stage, gpointer user_data);
-    /* The freeze ended by itself: limit, silence, the keeper's death. Thawing has begun. */
-    void (*lost)(FsStage *stage, ReportEndedBy ended_by, const char *reason, gpointer user_data);
-} FsStageEvents;
 
 typedef struct {
     Log *log;
@@ -80,20 +62,3 @@ void fs_stage_thaw(FsStage *stage);
 
 void fs_stage_message(FsStage *stage, const KeeperMessage *message);
 void fs_stage_keeper_lost(FsStage *stage, const char *reason);
-
-unsigned fs_stage_frozen(const FsStage *stage); /* frozen right now */
-unsigned fs_stage_held(const FsStage *stage);   /* how many were frozen by this operation */
-unsigned fs_stage_thawed_count(const FsStage *stage);
-unsigned fs_stage_pending(const FsStage *stage);  /* calls stuck in the kernel */
-const char *fs_stage_stuck(const FsStage *stage); /* a mount point not thawed yet, for texts */
-/* Why the freeze ended although a thaw was asked for at the same moment; NULL: it did not. */
-/* Why the keeper thawed by itself, as `cause` says (KeeperCause; -1: none); NULL: it did not. */
-const char *fs_stage_cause(int cause, ReportEndedBy *ret_ended_by);
-const char *fs_stage_ended(const FsStage *stage, ReportEndedBy *ret_ended_by);
-bool fs_stage_foreign_thaw(const FsStage *stage, const char **ret_mountpoint);
-/* A FITHAW is under way that has not failed: a little patience may be all it takes. */
-bool fs_stage_thaws(const FsStage *stage);
-/* What is frozen although a thaw was asked for: NULL, or a mount point, why, and how many more. */
-const char *fs_stage_unthawed(const FsStage *stage, const char **ret_reason, unsigned *ret_more);
-/* First failure: name (mount point) and reason, and how many more there are. */
-const char *fs_stage_failure(const FsStage *stage, const char **ret_name, unsigned *ret_more);

@@ -6,10 +6,10 @@
  */
 #pragma once
 
-#include "quiesce/filesystems.h"
+#include "quiesce/filesystems_item.h"
+#include "quiesce/filesystems_progress.h"
 #include "quiesce/presync.h"
 #include "quiesce/unfreeze.h"
-#include "sys/offload.h"
 #include "sys/suspects.h"
 
 /* The look for what holds up a freeze begins so long before the freeze is given up, or at half
@@ -17,28 +17,6 @@
  * get here. */
 #define FS_SUSPECTS_US       (2 * USEC_PER_SEC)
 #define FS_SUSPECTS_SPARE_US (200 * USEC_PER_MSEC)
-
-typedef enum {
-    FS_OPENING,
-    FS_ARMING,
-    FS_READY,
-    FS_SYNCING,
-    FS_FREEZING,
-    FS_HELD,
-    FS_THAWING,
-    FS_OVER,
-} FsState;
-
-typedef struct {
-    FsStage *stage;
-    const Mount *mount;
-    ReportFilesystem *entry;
-    OffloadOpen *open;
-    int fd;         /* -1: not open */
-    bool to_freeze; /* false: only synced */
-    bool frozen, was_frozen, thawed, foreign_thaw;
-    int64_t frozen_at_us;
-} FsItem;
 
 struct FsStage {
     FsStageSpec spec;

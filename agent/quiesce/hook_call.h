@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "quiesce/participant.h"
+#include "quiesce/hook_participant.h"
 #include "sys/process.h"
 
 typedef struct {

@@ -9,7 +9,8 @@
  */
 #pragma once
 
-#include "quiesce/coordinator.h"
+#include "quiesce/coordinator_requests.h"
+#include "quiesce/coordinator_view.h"
 #include <jansson.h>
 
 #define QUIESCE_JSON_MAX                                                                           \

@@ -19,6 +19,8 @@
  */
 #pragma once
 
+#include "quiesce/machine_event.h"
+
 typedef enum {
     STATE_THAWED,
     STATE_PREPARING, /* participants prepare, filesystems are opened and synced */
@@ -29,21 +31,6 @@ typedef enum {
     STATE_LOST,     /* ended other than by the host's thaw; the next thaw is told so */
     STATE_COUNT,
 } MachineState;
-
-typedef enum {
-    EVENT_FREEZE,    /* a freeze was asked for */
-    EVENT_PREPARED,  /* everything is prepared and somebody waits for the freeze */
-    EVENT_HELD,      /* every participant and filesystem is held */
-    EVENT_FAIL,      /* a participant, filesystem or budget failed */
-    EVENT_DETACH,    /* nobody waits for the freeze's answer any more */
-    EVENT_THAW,      /* a thaw was asked for */
-    EVENT_RELEASED,  /* everything is released, or the budget for it is over */
-    EVENT_LOSE,      /* limit, death of the keeper, stop, suspend, local thaw */
-    EVENT_HOLD_LOST, /* a participant lost its hold; filesystems stay frozen until the thaw */
-    EVENT_RECOVER,   /* start found an operation that a predecessor left behind */
-    EVENT_EXPIRE,    /* the window for the verdict ended */
-    EVENT_COUNT,
-} MachineEvent;
 
 typedef enum {
     ACTION_INVALID, /* a bug in the caller; the state stays */
@@ -74,4 +61,3 @@ typedef struct {
 MachineStep machine_step(MachineState state, MachineEvent event);
 
 const char *machine_state_name(MachineState state); /* "thawed", as in guest-quiesce-status */
-const char *machine_event_name(MachineEvent event);

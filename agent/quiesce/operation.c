@@ -9,6 +9,7 @@
  */
 #include "quiesce/coordinator_internal.h"
 #include "quiesce/events.h"
+#include "quiesce/hook_participant.h"
 
 #include <string.h>
 #include <sys/prctl.h>

@@ -12,6 +12,7 @@
  */
 #include "quiesce/coordinator_internal.h"
 #include "quiesce/events.h"
+#include "quiesce/hook_participant.h"
 
 #include "sys/ready_socket.h"
 #include "sys/sysrq.h"

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "quiesce/coordinator_internal.h"
+#include "quiesce/hook_participant.h"
 #include "quiesce/json.h"
 
 #include "sys/mount_kind.h"

@@ -9,7 +9,7 @@
  */
 #include "quiesce/unfreeze.h"
 
-#include "sys/keeper.h"
+#include "sys/keeper_rescue.h"
 #include "sys/offload.h"
 
 #include <errno.h>

@@ -8,7 +8,7 @@
  */
 #include "sys/hookconf.h"
 
-#include "base/config.h"
+#include "base/config_read.h"
 #include "keeper/message.h"
 #include "sys/account.h"
 #include <string.h>

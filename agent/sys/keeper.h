@@ -5,7 +5,7 @@
  * socket (no systemd). Messages are queued and sent without waiting; heartbeats go out by a timer
  * while armed, and a keeper that leaves KEEPER_TICKS_MAX of them unanswered counts as dead. When
  * the keeper dies while something may be frozen, `lost` is called at once; the owner then thaws by
- * its own fds (keeper_rescue()).
+ * its own fds (keeper_rescue.h).
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -62,22 +62,3 @@ uint32_t keeper_pid(const Keeper *keeper); /* of the one connected to; 0: none i
  * is not ready or did not say yet; it is asked anew by this, and killed when it does not answer for
  * KEEPER_TICKS_MAX beats: it could freeze something yet. */
 bool keeper_is_idle(Keeper *keeper);
-
-/* Thaws fds without the keeper: FITHAW by ranks in reverse, in a few throw-away threads with fd
- * tables of their own. Takes duplicates of the fds. `thawed` is called per filesystem on the
- * main loop, `index` as given; then `done` once all ended or at `deadline`. Used when the keeper is
- * gone (its FIFREEZE may still complete: the caller repeats until it is sure). */
-typedef struct {
-    int fd;
-    uint32_t rank;
-    unsigned index;
-} KeeperRescueFilesystem;
-typedef void (*KeeperRescueThawed)(unsigned index, int error_number, gpointer user_data);
-typedef void (*KeeperRescueDone)(unsigned pending, gpointer user_data);
-typedef struct KeeperRescue KeeperRescue;
-/* The result is valid until `done` was called, which is never from within keeper_rescue(). What was
- * not begun by then is not begun any more. */
-KeeperRescue *keeper_rescue(const KeeperRescueFilesystem *filesystems, unsigned count,
-                            Deadline deadline, KeeperRescueThawed thawed, KeeperRescueDone done,
-                            gpointer user_data);
-void keeper_rescue_cancel(KeeperRescue *rescue); /* no callback follows; not after `done` */

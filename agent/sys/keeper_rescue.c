@@ -1,5 +1,5 @@
 /*
- * keeper_rescue: thaws by the service's own fds when there is no keeper; see keeper.h.
+ * keeper_rescue: thaws by the service's own fds when there is no keeper; see keeper_rescue.h.
  *
  * A thread takes one filesystem after another of the open level; the main loop opens the next level
  * when one is over or late, and starts more threads when all are stuck. Each thread has an fd table
@@ -11,7 +11,9 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "sys/keeper.h"
+#include "sys/keeper_rescue.h"
+
+#include "keeper/message.h"
 #include "sys/thaw.h"
 
 #include <errno.h>

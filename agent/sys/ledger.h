@@ -2,9 +2,9 @@
  * ledger: what is held, on tmpfs, so that whoever comes next can release it.
  *
  * A memory-mapped, locked file (/run/quiesced/ledger). It is laid out before the first verb, the
- * keeper maps the same file and writes the filesystems' states (message.h has the layout), the
- * service writes participants, changed settings and the verdict (ledger_kept.h). Every write is a
- * store to mapped tmpfs memory: none waits, and all survive either process.
+ * keeper maps the same file and writes the filesystems' states (ledger_layout.h has the layout),
+ * the service writes participants, changed settings and the verdict (ledger_kept.h). Every write is
+ * a store to mapped tmpfs memory: none waits, and all survive either process.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */

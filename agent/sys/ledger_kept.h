@@ -11,7 +11,8 @@
 
 /* Who asked, and when: for the report of whoever recovers. NULL: a local program. */
 void ledger_set_origin(Ledger *ledger, const char *channel, int64_t started_unix_ms);
-/* It ended, without a verdict to tell: ReportResult, ReportEndedBy, Level of quiesce/report.h. */
+/* It ended, without a verdict to tell: ReportResult, ReportEndedBy, Level of
+ * quiesce/report_outcome.h. */
 void ledger_set_ended(Ledger *ledger, uint32_t result, uint32_t ended_by, uint32_t level);
 
 /* The last operation, ended or not: its tables stay until the next one is laid out. */
@@ -37,7 +38,7 @@ void ledger_clear_writeback(Ledger *ledger);
 typedef struct {
     char operation[KEEPER_OPERATION_SIZE];
     char reason[KEEPER_REASON_SIZE];
-    uint32_t ended_by;  /* ReportEndedBy of quiesce/report.h */
+    uint32_t ended_by;  /* ReportEndedBy of quiesce/report_outcome.h */
     uint32_t limit_s;   /* "limited up to N seconds" */
     int64_t held_us;    /* how long it was frozen */
     int64_t expires_us; /* end of lost-window */

@@ -12,7 +12,7 @@
 #pragma once
 
 #include "base/error.h"
-#include "sys/namespaces.h"
+#include "sys/mount_entry.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,33 +21,6 @@
 #define MOUNTS_MAX 65536u
 /* The tables of all other namespaces together, which containers fill: read within a second. */
 #define MOUNTS_FOREIGN_BYTES_MAX ((size_t)64 << 20)
-
-typedef enum {
-    MOUNT_FREEZE,    /* a local, writable, block-backed filesystem that can be frozen */
-    MOUNT_SYNC_ONLY, /* its type cannot be frozen (vfat): synced, does not lower the level */
-    MOUNT_SKIP,      /* pseudo, network, FUSE, read-only, overlay: nothing to do */
-    MOUNT_EXCLUDED,  /* by configuration: synced, does not lower the level */
-} MountAction;
-
-typedef struct {
-    char *mountpoint;       /* decoded; the mount to open: not over-mounted, whole, shortest path */
-    GPtrArray *mountpoints; /* every mount point of this superblock, char *; those it can be named
-                             * by first: not mounted over, nor taken in the agent's namespace */
-    unsigned visible;       /* how many of them, from the first, it can be named by */
-    Namespace where;        /* of `mountpoint`; inode 0: the agent's own */
-    int mount_id;           /* of `mountpoint`, to be compared after the open */
-    char *device;           /* mountinfo source, for people */
-    char *type;
-    unsigned major, minor;
-    MountAction action;
-    bool hidden;         /* every mount point is mounted over: reached in a copy of the namespace */
-    const char *reason;  /* static text; NULL for MOUNT_FREEZE */
-    unsigned rank;       /* order of freezing, equal ranks in parallel (graph.h); 0 first */
-    GPtrArray *carriers; /* "MAJ:MIN" strings of filesystems or devices that carry it */
-    char *upper;         /* overlay: the directory its changes go to; NULL otherwise */
-    bool carries_swap;   /* graph.h: a swap file lies on it */
-    const char *unfit;   /* graph.h: to be frozen, but the agent would hang; static text, or NULL */
-} Mount;
 
 typedef struct {
     const char *mountinfo; /* "/proc/self/mountinfo" */
@@ -69,5 +42,3 @@ GPtrArray *mounts_list(const MountsOptions *options, char **ret_unseen,
  * Else
  * `*ret_unknown` names those that are not, separated by ", ". */
 bool mounts_find_unknown(GPtrArray *mounts, const char *const *mountpoints, char **ret_unknown);
-/* By any of its mount points that are not mounted over. */
-bool mount_has_mountpoint(const Mount *mount, const char *mountpoint);

@@ -10,7 +10,7 @@
  * Everything runs on the default main context, never blocks, and wakes up only for events: a
  * virtio port is watched edge-triggered (it reports hang-up level-triggered while the host is
  * away), a port that vanished or is busy is reopened when inotify says that something changed.
- * Callbacks may call any function here, port_free() included; a callback not wanted may be NULL.
+ * Callbacks may call any function here, port_free() included.
  *
  * A hang-up and a new connection that both happen before the agent gets to run cannot be told
  * apart on a virtio port: the kernel reports states, not changes. Hosts send a sync for that.
@@ -19,15 +19,10 @@
  */
 #pragma once
 
-#include "base/error.h"
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "sys/port_peer.h"
 
-#define PORT_PEERS_MAX      16u                /* clients at once on a listening channel */
-#define PORT_QUEUE_MAX      ((size_t)72 << 20) /* for one peer; a 48 MiB file read fits */
-#define PORT_READ_SIZE      ((size_t)64 << 10) /* a dispatch reads at most four times */
-#define PORT_FINISH_SECONDS 30u                /* a finished peer that takes nothing goes then */
+#define PORT_PEERS_MAX 16u                /* clients at once on a listening channel */
+#define PORT_READ_SIZE ((size_t)64 << 10) /* a dispatch reads at most four times */
 
 typedef enum {
     PORT_VIRTIO_SERIAL,
@@ -35,24 +30,6 @@ typedef enum {
     PORT_UNIX_LISTEN,
     PORT_VSOCK_LISTEN,
 } PortMethod;
-
-typedef struct Port Port;
-typedef struct PortPeer PortPeer;
-
-typedef struct {
-    /* A host is there. `peer` stays valid until peer_closed returns. */
-    void (*peer_opened)(Port *port, PortPeer *peer, gpointer user_data);
-    void (*peer_data)(PortPeer *peer, const uint8_t *bytes, size_t count, gpointer user_data);
-    /* `reason` is for the log: "hang-up", "end of file", "queue overflow", … */
-    void (*peer_closed)(PortPeer *peer, const char *reason, gpointer user_data);
-    /* The port became usable or unusable (unplugged, busy, cannot be opened: `error` says why).
-     * Also from within port_open(); not for port_close(). */
-    void (*state_changed)(Port *port, bool open, const GError *error, gpointer user_data);
-    /* Listening methods: the client will send no more (`printf … | socat`) but still reads. The
-     * owner answers what it was asked and then calls port_peer_finish(). NULL: finished at once,
-     * so that replies not yet sent are lost. A client that closed altogether gets peer_closed. */
-    void (*peer_eof)(PortPeer *peer, gpointer user_data);
-} PortEvents;
 
 bool port_method_parse(const char *name, PortMethod *ret_method); /* "virtio-serial", … */
 const char *port_method_name(PortMethod method);
@@ -82,16 +59,3 @@ bool port_open(Port *port, GError **error);
 void port_close(Port *port);
 bool port_is_open(const Port *port);
 const char *port_name(const Port *port);
-
-/* Queues bytes. False: the peer overflowed or hung up and will be closed from the main loop, or it
- * was finished or closed already. */
-bool port_peer_send(PortPeer *peer, const void *bytes, size_t count);
-/* The same with malloc'ed bytes that are taken over, and so need no copy. */
-bool port_peer_send_taken(PortPeer *peer, void *bytes, size_t count);
-/* Nothing more will be sent and nothing more is read: closes the peer from the main loop once what
- * is queued has been written (or nothing was taken for PORT_FINISH_SECONDS). */
-void port_peer_finish(PortPeer *peer);
-size_t port_peer_queued(const PortPeer *peer);
-void port_peer_set_data(PortPeer *peer, gpointer data); /* the owner's session; not freed here */
-gpointer port_peer_data(const PortPeer *peer);
-Port *port_peer_port(const PortPeer *peer);

@@ -11,61 +11,12 @@
  */
 #pragma once
 
-#include "sys/port.h"
-#include "sys/port_watch.h"
+#include "sys/port_state.h"
 
 #include <sys/epoll.h>
-#include <sys/stat.h>
 
-#define PORT_READS       4u                /* reads per dispatch, then the others' turn */
-#define PORT_WRITE_BURST ((size_t)1 << 20) /* bytes written per turn, for the same reason */
+#define PORT_WRITE_BURST ((size_t)1 << 20) /* bytes written per turn, then the others' */
 #define PORT_EDGES       (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLHUP | EPOLLET)
-
-typedef struct PortChunk PortChunk;
-
-struct PortPeer {
-    unsigned refs;
-    Port *port;
-    int fd;          /* its own socket (listening methods) or the port's device */
-    bool closed;     /* no callback follows */
-    bool read_ended; /* the other side sends no more */
-    bool finishing;  /* port_peer_finish() was called */
-    bool taking;     /* bytes were written since the finish timer last looked */
-    char *doom;      /* why the main loop will close it; NULL: it lives */
-    PortChunk *first, *last;
-    size_t queued, peak;
-    GSource *finish_timer;
-    gpointer data;
-};
-
-struct Port {
-    unsigned refs;
-    char *name, *path;
-    PortMethod method;
-    const PortEvents *events;
-    gpointer user_data;
-    bool freed;          /* port_free() was called: no more callbacks */
-    bool wanted;         /* port_open() was called, and port_close() not since */
-    int fd;              /* device or listener, -1 */
-    unsigned generation; /* counts closings of `fd` */
-    int epoll_fd;
-    GSource *epoll_source, *reap_source;
-    GPtrArray *peers;
-    /* serial methods */
-    int adopted_fd; /* see port_adopt(); -1 */
-    PortWatch *watch;
-    GSource *retry_timer, *settle_timer;
-    unsigned retry_step;
-    int reported_errno; /* what state_changed(false) named last */
-    bool await_data;    /* a peer was dropped: the next one begins with data */
-    bool moved;         /* bytes came since the device was opened */
-    struct stat node;   /* the device as it was opened */
-    /* listening methods */
-    unsigned vsock_cid, vsock_port;
-    bool handed_over, paused; /* by systemd: kept until port_free(); not accepting */
-    GSource *rest_timer;      /* accept() failed for want of something */
-    struct stat socket_node;  /* our socket in the file system; st_ino 0: none */
-};
 
 /* port.c */
 Port *port_ref(Port *port);
@@ -91,18 +42,6 @@ void port_peer_deliver(PortPeer *peer, const uint8_t *bytes, size_t count);
 void port_peer_ended(PortPeer *peer); /* calls peer_eof */
 void port_peer_flush(PortPeer *peer);
 void port_peer_close(PortPeer *peer, const char *reason);
-
-/* One dispatch's reading: a small buffer until there is evidence of more. */
-typedef struct {
-    uint8_t small[4096];
-    uint8_t *large;
-    unsigned reads;
-    bool filled;
-} PortReader;
-/* Bytes read, 0 at the end, or a negative errno; -EINPROGRESS when this dispatch has had enough. */
-ssize_t port_reader_next(PortReader *reader, int fd, const uint8_t **ret_bytes);
-void port_reader_clear(PortReader *reader);
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PortReader, port_reader_clear)
 
 /* port_serial.c */
 bool port_serial_open(Port *port, GError **error);

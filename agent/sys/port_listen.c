@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "sys/port_internal.h"
+#include "sys/port_reader.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -8,8 +8,10 @@
  */
 #include "../fake/keeper_fake_ops.c"
 
+#include "base/config_read.h"
 #include "base/text.h"
-#include "coordinator_rig.h"
+#include "coordinator_rig_files.h"
+#include "coordinator_rig_requests.h"
 
 #include <glib/gstdio.h>
 #include <signal.h>

@@ -18,62 +18,19 @@
 #define MSEC(n) ((n)*USEC_PER_MSEC)
 
 /* What the threads and the test share; everything under the lock. */
-static struct {
+typedef struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool open;
     unsigned inside, peak, entered, freed_inputs, freed_results;
-} gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+} Gate;
+extern Gate gate;
 
-static inline void gate_set(bool open)
-{
-    pthread_mutex_lock(&gate.lock);
-    gate.open = open;
-    if (!open)
-        gate.peak = gate.entered = gate.freed_inputs = gate.freed_results = 0;
-    pthread_cond_broadcast(&gate.changed);
-    pthread_mutex_unlock(&gate.lock);
-}
-
-static inline void gate_pass(void)
-{
-    pthread_mutex_lock(&gate.lock);
-    gate.entered++;
-    gate.inside++;
-    gate.peak = MAX(gate.peak, gate.inside);
-    while (!gate.open)
-        pthread_cond_wait(&gate.changed, &gate.lock);
-    gate.inside--;
-    pthread_mutex_unlock(&gate.lock);
-}
-
-static inline unsigned gate_read(const unsigned *counter)
-{
-    unsigned value = 0;
-
-    pthread_mutex_lock(&gate.lock);
-    value = *counter;
-    pthread_mutex_unlock(&gate.lock);
-    return value;
-}
-
-static inline void gate_count(unsigned *counter)
-{
-    pthread_mutex_lock(&gate.lock);
-    (*counter)++;
-    pthread_mutex_unlock(&gate.lock);
-}
-
-static inline unsigned entries(const char *path)
-{
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    unsigned count = 0;
-
-    g_assert_nonnull(dir);
-    while (g_dir_read_name(dir))
-        count++;
-    return count;
-}
+void gate_set(bool open);
+void gate_pass(void);
+unsigned gate_read(const unsigned *counter);
+void gate_count(unsigned *counter);
+unsigned entries(const char *path);
 
 /* Runs the loop until `condition`, at most 5 s. */
 #define run_until(condition)                                                                       \
@@ -91,21 +48,8 @@ typedef struct {
     unsigned fds, threads;
 } Before;
 
-static inline Before before(void)
-{
-    /* Created with the first use, and staying. */
-    (void)g_main_context_iteration(NULL, FALSE);
-    gate_set(false);
-    return (Before){entries("/proc/self/fd"), entries("/proc/self/task")};
-}
-
-static inline void assert_clean(Before state)
-{
-    gate_set(true);
-    run_until(offload_abandoned() == 0 && entries("/proc/self/task") <= state.threads &&
-              entries("/proc/self/fd") <= state.fds);
-    g_assert_cmpuint(entries("/proc/self/fd"), ==, state.fds);
-}
+Before before(void);
+void assert_clean(Before state);
 
 typedef struct {
     unsigned calls;
@@ -113,67 +57,11 @@ typedef struct {
     gpointer result;
 } Done;
 
-static inline void on_done(gpointer result, bool timed_out, gpointer user_data)
-{
-    Done *done = user_data;
-
-    done->calls++;
-    done->timed_out = timed_out;
-    done->result = result;
-}
-
-static inline void free_input(gpointer input)
-{
-    gate_count(&gate.freed_inputs);
-    g_free(input);
-}
-
-static inline void free_result(gpointer result)
-{
-    gate_count(&gate.freed_results);
-    g_free(result);
-}
-
-static inline gpointer hang(gpointer input)
-{
-    gate_pass();
-    return g_strdup(input);
-}
-
-static inline Offload *run(OffloadFunc func, Deadline deadline, Done *done)
-{
-    g_autoptr(GError) error = NULL;
-    Offload *offload = offload_run("test", func, g_strdup("ab"), free_input, free_result, deadline,
-                                   on_done, done, &error);
-
-    g_assert_no_error(error);
-    g_assert_nonnull(offload);
-    return offload;
-}
-
+void on_done(gpointer result, bool timed_out, gpointer user_data);
+void free_input(gpointer input);
+void free_result(gpointer result);
+gpointer hang(gpointer input);
+Offload *run(OffloadFunc func, Deadline deadline, Done *done);
 /* As many stuck threads as there may be. */
-static inline void abandon_all(Done *done)
-{
-    Offload *all[OFFLOAD_ABANDONED_MAX];
-
-    for (unsigned i = 0; i < OFFLOAD_ABANDONED_MAX; i++)
-        all[i] = run(hang, DEADLINE_NEVER, done);
-    run_until(gate_read(&gate.entered) == OFFLOAD_ABANDONED_MAX);
-    for (unsigned i = 0; i < OFFLOAD_ABANDONED_MAX; i++)
-        offload_cancel(all[i]);
-}
-
-static inline void *rig_nothing(void *data)
-{
-    return data;
-}
-
-static inline void rig_init(int *argc, char ***argv)
-{
-    pthread_t first;
-
-    /* Sanitizers start a thread of their own with the first. */
-    g_assert_cmpint(pthread_create(&first, NULL, rig_nothing, NULL), ==, 0);
-    g_assert_cmpint(pthread_join(first, NULL), ==, 0);
-    g_test_init(argc, argv, NULL);
-}
+void abandon_all(Done *done);
+void rig_init(int *argc, char ***argv);

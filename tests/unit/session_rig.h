@@ -7,11 +7,7 @@
 
 #include "script_rig.h"
 
-#include "quiesce/participant.h"
-
-#include <glib/gstdio.h>
-#include <string.h>
-#include <unistd.h>
+#include "quiesce/hook_participant.h"
 
 typedef struct {
     char *directory, *script, *runtime, *log;
@@ -23,129 +19,17 @@ typedef struct {
     bool answered, lost, settled, in_call, busy_when_answered;
 } Fixture;
 
-static inline void set_up(Fixture *f, gconstpointer data)
-{
-    (void)data;
-    f->directory = g_dir_make_tmp("session-XXXXXX", NULL);
-    f->script = g_build_filename(f->directory, "app", NULL);
-    f->log = g_build_filename(f->directory, "log", NULL);
-    f->runtime = g_build_filename(f->directory, "run", NULL);
-    g_assert_cmpint(g_mkdir(f->runtime, 0755), ==, 0);
-    f->options = (HookOptions){.runtime_dir = f->runtime, .report_output = true};
-    f->hook = (Hook){.name = (char *)"app",
-                     .path = f->script,
-                     .kind = HOOK_SESSION,
-                     .order = 30,
-                     .verbs = HOOK_VERBS_SESSION};
-}
-
-static inline void tear_down(Fixture *f, gconstpointer data)
-{
-    (void)data;
-    participant_free(f->participant);
-    (void)g_unlink(f->script);
-    (void)g_unlink(f->log);
-    g_assert_cmpint(g_rmdir(f->runtime), ==, 0); /* no socket was left in it */
-    g_assert_cmpint(g_rmdir(f->directory), ==, 0);
-    g_free(f->directory);
-    g_free(f->script);
-    g_free(f->runtime);
-    g_free(f->log);
-}
-
-static inline void answered(Participant *participant, const StepOutcome *outcome,
-                            gpointer user_data)
-{
-    Fixture *f = user_data;
-
-    g_assert_false(f->in_call);
-    f->outcome = *outcome;
-    f->answered = true;
-    f->answers++;
-    f->busy_when_answered = participant->ops->busy(participant);
-}
-
-static inline void lost(Participant *participant, const StepOutcome *outcome, gpointer user_data)
-{
-    Fixture *f = user_data;
-
-    g_assert_true(participant == f->participant);
-    f->loss = *outcome;
-    f->losses++;
-    f->lost = true;
-}
-
-static inline void settled(Participant *participant, gpointer user_data)
-{
-    Fixture *f = user_data;
-
-    g_assert_false(participant->ops->busy(participant));
-    f->settled = true;
-}
-
+void set_up(Fixture *f, gconstpointer data);
+void tear_down(Fixture *f, gconstpointer data);
 /* In `body`: $log and $say, a program that says its argument to the notify socket. */
-static inline void make(Fixture *f, const char *body)
-{
-    g_autofree char *text = g_strdup_printf("#!/bin/sh\nlog=%s\nsay=%s\necho \"$1\" >>$log\n%s\n",
-                                            f->log, g_getenv("QUIESCED_SAY"), body);
-
-    script_write(f->script, text, 0755);
-    participant_free(f->participant);
-    f->participant = hook_participant_new(&f->hook, &f->options);
-    f->participant->settled = settled;
-    f->participant->settled_data = f;
-    f->participant->lost = lost;
-    f->participant->lost_data = f;
-}
-
-static inline void begin(Fixture *f, Verb verb, int64_t timeout_us)
-{
-    const VerbContext context = {.operation = "1f3a", .success = 1};
-
-    f->answered = false;
-    f->in_call = true;
-    f->participant->ops->call(f->participant, verb, &context, deadline_in(timeout_us), answered, f);
-    f->in_call = false;
-}
-
-static inline void call(Fixture *f, Verb verb, int64_t timeout_us)
-{
-    unsigned before = f->answers;
-
-    begin(f, verb, timeout_us);
-    g_assert_true(run_until(&f->answered, timeout_us + MSEC(8000)));
-    g_assert_cmpuint(f->answers, ==, before + 1);
-}
-
-static inline void assert_reason(const Fixture *f, StepResult result, const char *reason)
-{
-    g_assert_cmpstr(f->outcome.reason, ==, reason);
-    g_assert_cmpint(f->outcome.result, ==, result);
-}
-
-static inline void assert_log(const Fixture *f, const char *expected)
-{
-    g_autofree char *text = NULL;
-
-    g_assert_true(g_file_get_contents(f->log, &text, NULL, NULL));
-    g_strdelimit(g_strchomp(text), "\n", ' ');
-    g_assert_cmpstr(text, ==, expected);
-}
-
-static inline bool logged(const Fixture *f, const char *text)
-{
-    g_autofree char *all = NULL;
-
-    g_assert_true(g_file_get_contents(f->log, &all, NULL, NULL));
-    return strstr(all, text) != NULL;
-}
+void make(Fixture *f, const char *body);
+void begin(Fixture *f, Verb verb, int64_t timeout_us);
+void call(Fixture *f, Verb verb, int64_t timeout_us);
+void assert_reason(const Fixture *f, StepResult result, const char *reason);
+void assert_log(const Fixture *f, const char *expected);
+bool logged(const Fixture *f, const char *text);
 
 #define LONG  MSEC(20000)
 #define HOLDS "$say READY=1; cat >/dev/null; echo let go >>$log"
 
-static inline void hold(Fixture *f, const char *body)
-{
-    make(f, body);
-    call(f, VERB_FREEZE, LONG);
-    assert_reason(f, STEP_OK, "");
-}
+void hold(Fixture *f, const char *body);

@@ -7,14 +7,16 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "bus_rig.h"
-#include "coordinator_rig.h"
+#include "coordinator_rig_requests.h"
 
 #include "bus/bus.h"
 #include "bus/interface.h"
 
 #include <gio/gunixfdlist.h>
 #include <glib-unix.h>
+#include <signal.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define APPLICATIONS   100u

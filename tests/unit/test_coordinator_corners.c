@@ -4,7 +4,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "coordinator_rig.h"
+#include "coordinator_rig_files.h"
+#include "coordinator_rig_requests.h"
 
 #include <glib/gstdio.h>
 #include <signal.h>

@@ -5,7 +5,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "coordinator_rig.h"
+#include "coordinator_rig_files.h"
+#include "coordinator_rig_requests.h"
 
 #define VERDICT                                                                                    \
     "fsfreeze is limited up to 300 seconds: not held until thaw: app: lock lost: its session "     \

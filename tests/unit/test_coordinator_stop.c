@@ -3,7 +3,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "coordinator_rig.h"
+#include "coordinator_rig_files.h"
+#include "coordinator_rig_requests.h"
 
 #include <signal.h>
 

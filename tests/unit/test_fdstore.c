@@ -16,6 +16,7 @@
 #include <glib/gstdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define FILES   3
 #define MANY    64 /* more than a socket's queue holds on most machines */

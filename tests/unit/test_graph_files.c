@@ -6,6 +6,8 @@
  */
 #include "graph_rig.h"
 
+#include <sys/sysmacros.h>
+
 /* --- what a filesystem is used for -------------------------------------------------------------
  */
 

@@ -7,6 +7,8 @@
 #include "sys/memory_blocks.h"
 #include "sys/processors.h"
 
+#include <glib/gstdio.h>
+
 #define CPU    "devices/system/cpu/"
 #define MEMORY "devices/system/memory/"
 

@@ -6,7 +6,7 @@
  */
 #include "script_rig.h"
 
-#include "quiesce/participant.h"
+#include "quiesce/hook_participant.h"
 
 #include <glib/gstdio.h>
 #include <signal.h>

@@ -5,6 +5,8 @@
  */
 #include "hookdir_rig.h"
 
+#include <glib/gstdio.h>
+
 static void test_conf(Fixture *f, gconstpointer data)
 {
     const Hook *hook;

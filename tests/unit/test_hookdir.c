@@ -6,6 +6,10 @@
  */
 #include "hookdir_rig.h"
 
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
 static void test_nothing(Fixture *f, gconstpointer data)
 {
     (void)data;

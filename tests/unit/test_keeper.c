@@ -4,7 +4,12 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "keeper/hold.h"
-#include "keeper_rig.h"
+#include "keeper_rig_files.h"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 static void freezes_by_ranks_and_thaws_in_reverse(void)
 {

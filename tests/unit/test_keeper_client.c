@@ -8,11 +8,18 @@
  */
 #include "../fake/keeper_fake_ops.c"
 
-#include "keeper_rig.h"
+#include "keeper_rig_files.h"
 
 #include "sys/keeper.h"
+#include "sys/keeper_rescue.h"
 
-#include <sys/un.h>
+#include <glib/gstdio.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define WAIT_US (4 * USEC_PER_SEC)
 
@@ -312,17 +319,6 @@ static void a_program_that_is_not_there_is_a_reason(void)
 /* --- a socket, and a keeper played by the test -------------------------------------------------
  */
 
-static int listen_at(const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-    g_strlcpy(address.sun_path, path, sizeof address.sun_path);
-    g_assert_cmpint(bind(fd, (struct sockaddr *)&address, sizeof address), ==, 0);
-    g_assert_cmpint(listen(fd, 4), ==, 0);
-    return fd;
-}
-
 static int accept_with(Client *client, int listener, const KeeperMessage *hello)
 {
     struct pollfd newcomer = {.fd = listener, .events = POLLIN};
@@ -358,7 +354,7 @@ static void connects_when_the_socket_appears(void)
     g_assert_false(reaches(&client->ready, 1, 50 * USEC_PER_MSEC));
     g_assert_cmpint(g_mkdir(directory, 0700), ==, 0);
     g_assert_false(reaches(&client->ready, 1, 50 * USEC_PER_MSEC));
-    listener = listen_at(path);
+    listener = rig_listen(path);
     fd = accept_hello(client, listener);
     close(fd); /* it dies, and systemd has another one at once */
     g_assert_true(reaches(&client->lost, 1, WAIT_US));
@@ -375,7 +371,7 @@ static void another_version_is_not_ready(void)
 {
     g_autofree char *top = g_dir_make_tmp("keeper-XXXXXX", NULL);
     g_autofree char *path = g_build_filename(top, "keeper", NULL);
-    int listener = listen_at(path);
+    int listener = rig_listen(path);
     g_autoptr(Client) client = client_new(path, NULL);
     const KeeperMessage hello = {.type = KEEPER_HELLO, .version = KEEPER_VERSION + 1};
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
@@ -395,7 +391,7 @@ static void a_keeper_that_does_not_read_is_lost(void)
 {
     g_autofree char *top = g_dir_make_tmp("keeper-XXXXXX", NULL);
     g_autofree char *path = g_build_filename(top, "keeper", NULL);
-    int listener = listen_at(path);
+    int listener = rig_listen(path);
     g_autoptr(Client) client = client_new(path, NULL);
     int fd = accept_hello(client, listener);
 
@@ -418,7 +414,7 @@ static void beats_only_while_armed(void)
 {
     g_autofree char *top = g_dir_make_tmp("keeper-XXXXXX", NULL);
     g_autofree char *path = g_build_filename(top, "keeper", NULL);
-    int listener = listen_at(path);
+    int listener = rig_listen(path);
     g_autoptr(Client) client = client_new(path, NULL);
     int fd = accept_hello(client, listener);
     const KeeperMessage armed = {.type = KEEPER_ARMED};
@@ -445,7 +441,7 @@ static void silent_with_something_pending_it_is_killed(void)
 {
     g_autofree char *top = g_dir_make_tmp("keeper-XXXXXX", NULL);
     g_autofree char *path = g_build_filename(top, "keeper", NULL);
-    int listener = listen_at(path), status = 0, fd;
+    int listener = rig_listen(path), status = 0, fd;
     g_autoptr(Client) client = client_new(path, NULL);
     KeeperMessage hello = {.type = KEEPER_HELLO, .version = KEEPER_VERSION, .pending = 1};
     pid_t child = fork();

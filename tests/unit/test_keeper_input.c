@@ -3,9 +3,17 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "keeper_rig.h"
+#include "keeper_rig_files.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 static unsigned open_fds(pid_t pid)
 {
@@ -284,12 +292,8 @@ static int connect_to(const char *path)
 
 static void start_activated(Rig *rig, const char *path)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    int listener = rig_listen(path);
 
-    g_strlcpy(address.sun_path, path, sizeof address.sun_path);
-    g_assert_cmpint(bind(listener, (struct sockaddr *)&address, sizeof address), ==, 0);
-    g_assert_cmpint(listen(listener, 4), ==, 0);
     rig->pid = fork();
     if (rig->pid == 0) {
         char pid[16];

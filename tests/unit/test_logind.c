@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <gio/gunixfdlist.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* "inode:pid:rooted …" */
 static char *scan(const char *procfs, char **ret_unseen)

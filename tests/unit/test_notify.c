@@ -10,6 +10,8 @@
 #include "sys/notify.h"
 
 #include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #define SOON_US (3 * USEC_PER_SEC) /* more than the retry after a full socket */
 

@@ -3,7 +3,10 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "test_port_pty.h"
+#include "port_pty_rig.h"
+
+#include <fcntl.h>
+#include <unistd.h>
 
 static unsigned open_fds(void)
 {

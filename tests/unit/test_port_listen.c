@@ -3,12 +3,19 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "test_port_unix.h"
+#include "port_unix_rig.h"
 
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
 #include <linux/vm_sockets.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 static void test_mode_and_unlink(Fixture *fixture, gconstpointer unused)
 {

@@ -3,10 +3,15 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "test_port_unix.h"
+#include "port_unix_rig.h"
 
+#include <fcntl.h>
+#include <glib/gstdio.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static void test_request_and_reply(Fixture *fixture, gconstpointer unused)
 {

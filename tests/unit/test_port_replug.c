@@ -3,13 +3,18 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "test_port_pty.h"
+#include "port_pty_rig.h"
 
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include <fcntl.h>
+#include <glib/gstdio.h>
 #include <linux/capability.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 static void check_replug(Fixture *fixture, PortMethod method)
 {

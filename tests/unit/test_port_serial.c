@@ -8,7 +8,14 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "test_port_pty.h"
+#include "port_pty_rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
 
 /* The port holds a master; opens the host's side of it. */
 static int host_open(Fixture *fixture)

@@ -8,8 +8,11 @@
 #include "sys/notify.h"
 #include "sys/ready_socket.h"
 
+#include <glib/gstdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 /* The one socket in the runtime directory; waits for it. */
 static struct sockaddr_un find_socket(const Fixture *f)

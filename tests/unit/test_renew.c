@@ -12,6 +12,7 @@
 
 #include <glib/gstdio.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define SETTLE_US MSEC(20)
 #define OWED_US   MSEC(400)

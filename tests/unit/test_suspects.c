@@ -6,6 +6,7 @@
 #include "suspects_rig.h"
 #include "sys/suspects_internal.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 

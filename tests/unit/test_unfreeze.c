@@ -9,12 +9,15 @@
  */
 #include "../fake/keeper_fake_ops.c"
 
-#include "keeper_rig.h"
+#include "keeper_rig_files.h"
 #include "loop_rig.h"
 
 #include "quiesce/unfreeze.h"
 
+#include <errno.h>
+#include <glib/gstdio.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #define COUNT      4u
 #define SOON_US    MSEC(150) /* from the end of a FIFREEZE to its thaw */

@@ -7,6 +7,7 @@
 #include "sys/timezone.h"
 #include "sys/users.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
 #include <utmpx.h>
 

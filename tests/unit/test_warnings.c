@@ -6,6 +6,7 @@
 #include "quiesce/warnings.h"
 #include "suspects_rig.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
 
 typedef struct {

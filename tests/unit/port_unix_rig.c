@@ -1,26 +1,17 @@
 /*
- * test_port_unix: a port on a unix socket in a directory of its own, and clients.
+ * port_unix_rig: see port_unix_rig.h.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#pragma once
-
-#include "sys/port_internal.h"
-#include "test_port.h"
+#include "port_unix_rig.h"
 
 #include <glib/gstdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
-#define MIB ((size_t)1 << 20)
-
-typedef struct {
-    char *directory, *path;
-    Recorder *recorder;
-    Port *port;
-} Fixture;
-
-static inline int client(const char *path)
+int client(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -31,7 +22,7 @@ static inline int client(const char *path)
     return fd;
 }
 
-static inline int listener(const char *path)
+int listener(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -42,12 +33,12 @@ static inline int listener(const char *path)
     return fd;
 }
 
-static inline void put(int fd, const char *text)
+void put(int fd, const char *text)
 {
     g_assert_cmpint(write(fd, text, strlen(text)), ==, (ssize_t)strlen(text));
 }
 
-static inline void setup_closed(Fixture *fixture, gconstpointer unused)
+void setup_closed(Fixture *fixture, gconstpointer unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -61,7 +52,7 @@ static inline void setup_closed(Fixture *fixture, gconstpointer unused)
     g_assert_no_error(error);
 }
 
-static inline void setup(Fixture *fixture, gconstpointer unused)
+void setup(Fixture *fixture, gconstpointer unused)
 {
     g_autoptr(GError) error = NULL;
 
@@ -71,7 +62,7 @@ static inline void setup(Fixture *fixture, gconstpointer unused)
     g_assert_true(fixture->recorder->open);
 }
 
-static inline void teardown(Fixture *fixture, gconstpointer unused)
+void teardown(Fixture *fixture, gconstpointer unused)
 {
     (void)unused;
     port_free(fixture->port);

@@ -1,26 +1,18 @@
 /*
- * test_port_pty: a serial port on a pty, and a directory for its device links.
+ * port_pty_rig: see port_pty_rig.h.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#pragma once
+#include "port_pty_rig.h"
 
-#include "sys/port_internal.h"
-#include "test_port.h"
-
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <termios.h>
+#include <unistd.h>
 
-#define MIB ((size_t)1 << 20)
-
-typedef struct {
-    char *directory, *path;
-    Recorder *recorder;
-    Port *port;
-} Fixture;
-
-static inline void make_raw(int fd)
+void make_raw(int fd)
 {
     struct termios line;
 
@@ -29,8 +21,7 @@ static inline void make_raw(int fd)
     g_assert_cmpint(tcsetattr(fd, TCSANOW, &line), ==, 0);
 }
 
-/* A new pty's master; `slave` gets the path of the other side. */
-static inline int pty_new(char slave[64])
+int pty_new(char slave[64])
 {
     int fd = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
 
@@ -40,12 +31,12 @@ static inline int pty_new(char slave[64])
     return fd;
 }
 
-static inline void put(int fd, const char *text)
+void put(int fd, const char *text)
 {
     g_assert_cmpint(write(fd, text, strlen(text)), ==, (ssize_t)strlen(text));
 }
 
-static inline void setup(Fixture *fixture, gconstpointer unused)
+void setup(Fixture *fixture, gconstpointer unused)
 {
     (void)unused;
     fixture->directory = g_dir_make_tmp("port-XXXXXX", NULL);
@@ -54,7 +45,7 @@ static inline void setup(Fixture *fixture, gconstpointer unused)
     fixture->recorder = recorder_new();
 }
 
-static inline void teardown(Fixture *fixture, gconstpointer unused)
+void teardown(Fixture *fixture, gconstpointer unused)
 {
     (void)unused;
     port_free(fixture->port);
@@ -65,7 +56,7 @@ static inline void teardown(Fixture *fixture, gconstpointer unused)
     g_free(fixture->directory);
 }
 
-static inline void start(Fixture *fixture, PortMethod method, const char *path)
+void start(Fixture *fixture, PortMethod method, const char *path)
 {
     g_autoptr(GError) error = NULL;
 
