@@ -81,6 +81,22 @@ bool ask_append(json_t *list, json_t *item, size_t *budget)
     return json_array_append_new(list, item) == 0;
 }
 
+json_t *ask_list(const GArray *array, json_t *(*item_json)(const void *item))
+{
+    size_t budget = ASK_REPLY_MAX;
+    json_t *list = NULL;
+    size_t size = 0;
+
+    if (!array)
+        return NULL;
+    list = json_array();
+    size = g_array_get_element_size((GArray *)array);
+    for (unsigned i = 0; i < array->len; i++)
+        if (!ask_append(list, item_json(array->data + i * size), &budget))
+            break;
+    return list;
+}
+
 /* --- the thread --------------------------------------------------------------------------------
  */
 

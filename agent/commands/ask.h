@@ -39,6 +39,8 @@ typedef struct Question Question;
 /* Appends and takes over `item` unless `*budget` bytes do not hold it; false: the list is full. For
  * gather(), with `*budget` ASK_REPLY_MAX at first. */
 bool ask_append(json_t *list, json_t *item, size_t *budget);
+/* All of an array in that way; NULL for NULL. */
+json_t *ask_list(const GArray *array, json_t *(*item_json)(const void *item));
 
 typedef struct Asker Asker;
 

@@ -20,23 +20,19 @@ static json_t *state_json(const char *key, int64_t number, bool online, bool can
     return object;
 }
 
+static json_t *processor_json(const void *item)
+{
+    const Processor *processor = item;
+
+    return state_json("logical-id", processor->id, processor->online, processor->can_offline);
+}
+
 static json_t *gather_vcpus(const AskPaths *paths, GPtrArray *names, GError **error)
 {
     g_autoptr(GArray) processors = processors_list(paths->sysfs, error);
-    json_t *list = processors ? json_array() : NULL;
-    size_t budget = ASK_REPLY_MAX;
 
     (void)names;
-    for (unsigned i = 0; processors && i < processors->len; i++) {
-        const Processor *processor = &g_array_index(processors, Processor, i);
-
-        if (!ask_append(
-                list,
-                state_json("logical-id", processor->id, processor->online, processor->can_offline),
-                &budget))
-            break;
-    }
-    return list;
+    return ask_list(processors, processor_json);
 }
 
 static const Question VCPUS_QUESTION = {.name = "vcpus", .gather = gather_vcpus, .remember = true};
@@ -46,23 +42,19 @@ static void run_vcpus(Call *call)
     commands_ask(&VCPUS_QUESTION, call);
 }
 
+static json_t *block_json(const void *item)
+{
+    const MemoryBlock *block = item;
+
+    return state_json("phys-index", (int64_t)block->index, block->online, block->can_offline);
+}
+
 static json_t *gather_blocks(const AskPaths *paths, GPtrArray *names, GError **error)
 {
     g_autoptr(GArray) blocks = memory_blocks_list(paths->sysfs, error);
-    json_t *list = blocks ? json_array() : NULL;
-    size_t budget = ASK_REPLY_MAX;
 
     (void)names;
-    for (unsigned i = 0; blocks && i < blocks->len; i++) {
-        const MemoryBlock *block = &g_array_index(blocks, MemoryBlock, i);
-
-        if (!ask_append(
-                list,
-                state_json("phys-index", (int64_t)block->index, block->online, block->can_offline),
-                &budget))
-            break;
-    }
-    return list;
+    return ask_list(blocks, block_json);
 }
 
 static const Question BLOCKS_QUESTION = {

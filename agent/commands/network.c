@@ -109,8 +109,9 @@ static void add_ipv6(json_t *object, const Route *route)
     json_set_text(object, "srcprefixlen", length);
 }
 
-static json_t *route_json(const Route *route)
+static json_t *route_json(const void *item)
 {
+    const Route *route = item;
     json_t *object = json_object();
 
     json_set_text(object, "iface", route->interface);
@@ -130,14 +131,9 @@ static json_t *route_json(const Route *route)
 static json_t *gather_routes(const AskPaths *paths, GPtrArray *names, GError **error)
 {
     g_autoptr(GArray) routes = routes_list(paths->procfs, error);
-    json_t *list = routes ? json_array() : NULL;
-    size_t budget = ASK_REPLY_MAX;
 
     (void)names;
-    for (unsigned i = 0; routes && i < routes->len; i++)
-        if (!ask_append(list, route_json(&g_array_index(routes, Route, i)), &budget))
-            break;
-    return list;
+    return ask_list(routes, route_json);
 }
 
 static const Question ROUTES_QUESTION = {

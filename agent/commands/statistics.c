@@ -29,8 +29,9 @@ static unsigned whole_groups(unsigned count)
     return 0;
 }
 
-static json_t *disk_json(const DiskStats *disk)
+static json_t *disk_json(const void *item)
 {
+    const DiskStats *disk = item;
     static const char *const COUNTERS[DISK_COUNTERS] = {
         "read-ios",     "read-merges",   "read-sectors",   "read-ticks",      "write-ios",
         "write-merges", "write-sectors", "write-ticks",    "ios-pgr",         "total-ticks",
@@ -55,14 +56,9 @@ static json_t *disk_json(const DiskStats *disk)
 static json_t *gather_disks(const AskPaths *paths, GPtrArray *names, GError **error)
 {
     g_autoptr(GArray) disks = kernel_stats_disks(paths->procfs, error);
-    json_t *list = disks ? json_array() : NULL;
-    size_t budget = ASK_REPLY_MAX;
 
     (void)names;
-    for (unsigned i = 0; disks && i < disks->len; i++)
-        if (!ask_append(list, disk_json(&g_array_index(disks, DiskStats, i)), &budget))
-            break;
-    return list;
+    return ask_list(disks, disk_json);
 }
 
 static const Question DISKSTATS_QUESTION = {.name = "diskstats", .gather = gather_disks};
@@ -72,8 +68,9 @@ static void run_disks(Call *call)
     commands_ask(&DISKSTATS_QUESTION, call);
 }
 
-static json_t *cpu_json(const CpuStats *cpu)
+static json_t *cpu_json(const void *item)
 {
+    const CpuStats *cpu = item;
     static const char *const COUNTERS[CPU_COUNTERS] = {
         "user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "guest", "guestnice",
     };
@@ -88,14 +85,9 @@ static json_t *cpu_json(const CpuStats *cpu)
 static json_t *gather_cpus(const AskPaths *paths, GPtrArray *names, GError **error)
 {
     g_autoptr(GArray) cpus = kernel_stats_cpus(paths->procfs, error);
-    json_t *list = cpus ? json_array() : NULL;
-    size_t budget = ASK_REPLY_MAX;
 
     (void)names;
-    for (unsigned i = 0; cpus && i < cpus->len; i++)
-        if (!ask_append(list, cpu_json(&g_array_index(cpus, CpuStats, i)), &budget))
-            break;
-    return list;
+    return ask_list(cpus, cpu_json);
 }
 
 static const Question CPUSTATS_QUESTION = {.name = "cpustats", .gather = gather_cpus};

@@ -2,8 +2,8 @@
  * hook: a participant that runs a script, one process a verb. Contract: quiesced-hooks(7).
  *
  * A call is answered when its process ends, or at its deadline. A process that is being killed
- * stays among `corpses` until it is gone (busy): the owner waits for that, so that `abort` does not
- * meet a `freeze` of the same script; it may call all the same when the corpse does not go (D
+ * stays among the corpses until it is gone (busy): the owner waits for that, so that `abort` does
+ * not meet a `freeze` of the same script; it may call all the same when the corpse does not go (D
  * state). Runs on the main loop; the one file it writes is on tmpfs.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -18,8 +18,7 @@ typedef struct {
     char *runtime_dir;
     bool report_output;
     const char *run_as;
-    Process *process;   /* of the call that runs */
-    GPtrArray *corpses; /* Process *: being killed, their calls were answered */
+    HookProcesses processes;
     HookCall call;
     Verb verb;
     Deadline deadline;
@@ -42,11 +41,8 @@ static void process_done(Process *process, const ProcessResult *result, gpointer
     HookParticipant *self = user_data;
     StepOutcome outcome = hook_outcome(result, result->duration_us, self->report_output);
 
-    self->process = NULL;
-    if (result->end == PROCESS_TIMED_OUT || result->end == PROCESS_CANCELLED)
-        g_ptr_array_add(self->corpses, process);
-    else
-        process_abandon(process); /* is reaped: not busy any more when the owner hears of it */
+    (void)process;
+    hook_processes_done(&self->processes, result->end);
     /* The stock dispatcher is a shell, and a shell runs a script without "#!" by itself. */
     if (result->end == PROCESS_FAILED && result->code == ENOEXEC &&
         self->hook->kind == HOOK_STOCK) {
@@ -61,9 +57,7 @@ static void process_gone(Process *process, gpointer user_data)
 {
     HookParticipant *self = user_data;
 
-    g_ptr_array_remove_fast(self->corpses, process);
-    if (self->corpses->len == 0 && self->participant.settled)
-        self->participant.settled(&self->participant, self->participant.settled_data);
+    hook_processes_gone(&self->processes, process, &self->participant);
 }
 
 static void start_process(HookParticipant *self, bool by_shell)
@@ -78,7 +72,7 @@ static void start_process(HookParticipant *self, bool by_shell)
 
     hook_argv(argv, self->hook, self->run_as, script_verb(self), by_shell);
     spec.path = argv[0];
-    self->process = process_start(&spec, self->deadline, &EVENTS, self);
+    self->processes.running = process_start(&spec, self->deadline, &EVENTS, self);
 }
 
 static void hook_call(Participant *participant, Verb verb, const VerbContext *context,
@@ -116,26 +110,22 @@ static void hook_cancel(Participant *participant)
 {
     HookParticipant *self = (HookParticipant *)participant;
 
-    if (self->process)
-        process_cancel(self->process);
+    if (self->processes.running)
+        process_cancel(self->processes.running);
 }
 
 static bool hook_busy(const Participant *participant)
 {
     const HookParticipant *self = (const HookParticipant *)participant;
 
-    return self->corpses->len > 0;
+    return self->processes.corpses->len > 0;
 }
 
 static void hook_participant_free(Participant *participant)
 {
     HookParticipant *self = (HookParticipant *)participant;
 
-    if (self->process)
-        process_abandon(self->process);
-    for (unsigned i = 0; i < self->corpses->len; i++)
-        process_abandon(g_ptr_array_index(self->corpses, i));
-    g_ptr_array_free(self->corpses, TRUE);
+    hook_processes_clear(&self->processes);
     hook_call_clear(&self->call);
     hook_free(self->hook);
     g_free(self->runtime_dir);
@@ -156,7 +146,7 @@ Participant *hook_participant_new(const Hook *hook, const HookOptions *options)
         return session_hook_new(hook, options);
     self = g_new0(HookParticipant, 1);
     self->hook = hook_copy(hook);
-    self->corpses = g_ptr_array_new();
+    hook_processes_init(&self->processes);
     self->runtime_dir = g_strdup(options->runtime_dir);
     self->report_output = options->report_output;
     self->run_as = options->run_as;

@@ -93,6 +93,45 @@ void hook_argv(const char *argv[HOOK_ARGV_SIZE], const Hook *hook, const char *r
     argv[count] = NULL;
 }
 
+/* --- the processes ------------------------------------------------------------------------------
+ */
+
+void hook_processes_init(HookProcesses *processes)
+{
+    *processes = (HookProcesses){.corpses = g_ptr_array_new()};
+}
+
+void hook_processes_done(HookProcesses *processes, ProcessEnd end)
+{
+    Process *process = g_steal_pointer(&processes->running);
+
+    if (end == PROCESS_TIMED_OUT || end == PROCESS_CANCELLED)
+        g_ptr_array_add(processes->corpses, process);
+    else
+        process_abandon(process); /* is reaped: not busy any more when the owner hears of it */
+}
+
+void hook_tell_settled(Participant *participant)
+{
+    if (!participant->ops->busy(participant) && participant->settled)
+        participant->settled(participant, participant->settled_data);
+}
+
+void hook_processes_gone(HookProcesses *processes, Process *corpse, Participant *participant)
+{
+    g_ptr_array_remove_fast(processes->corpses, corpse);
+    hook_tell_settled(participant);
+}
+
+void hook_processes_clear(HookProcesses *processes)
+{
+    if (processes->running)
+        process_abandon(processes->running);
+    for (unsigned i = 0; i < processes->corpses->len; i++)
+        process_abandon(g_ptr_array_index(processes->corpses, i));
+    g_ptr_array_free(processes->corpses, TRUE);
+}
+
 /* --- the end ------------------------------------------------------------------------------------
  */
 

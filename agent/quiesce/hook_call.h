@@ -1,6 +1,6 @@
 /*
- * hook_call: what a hook's script is given, and what its end means; shared by hook.c and
- * session_hook.c.
+ * hook_call: what a hook's script is given, its processes, and what their end means; shared by
+ * hook.c and session_hook.c.
  *
  * Runs on the main loop; the one file it writes is on tmpfs.
  *
@@ -42,6 +42,18 @@ void hook_call_begin(HookCall *call, Participant *participant, ParticipantAnswer
 void hook_call_answer(HookCall *call, const StepOutcome *outcome);
 void hook_call_answer_later(HookCall *call, StepResult result, const char *reason);
 void hook_call_clear(HookCall *call); /* without an answer */
+
+/* What a participant of a hook started. */
+typedef struct {
+    Process *running;
+    GPtrArray *corpses; /* Process *: being killed, their calls were answered */
+} HookProcesses;
+void hook_processes_init(HookProcesses *processes);
+void hook_processes_done(HookProcesses *processes, ProcessEnd end); /* `running` is */
+void hook_processes_gone(HookProcesses *processes, Process *corpse, Participant *participant);
+void hook_processes_clear(HookProcesses *processes); /* they are killed */
+/* Tells the owner, unless `participant` is busy. */
+void hook_tell_settled(Participant *participant);
 
 /* The fields that every participant of a hook has, from a copy of it. */
 void hook_participant_init(Participant *participant, const ParticipantOps *ops, const Hook *hook);

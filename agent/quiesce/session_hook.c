@@ -33,8 +33,7 @@ typedef struct {
     Participant *inner; /* a process a verb */
     bool inner_calls;
     Phase phase;
-    Process *process;
-    GPtrArray *corpses; /* Process *: being killed, their calls were answered */
+    HookProcesses processes;
     ReadySocket *ready;
     pid_t left_behind; /* by a predecessor; abort waits for its end */
     int64_t left_behind_since_us;
@@ -79,8 +78,7 @@ static void inner_settled(Participant *inner, gpointer user_data)
     SessionHook *self = user_data;
 
     (void)inner;
-    if (self->corpses->len == 0 && self->participant.settled)
-        self->participant.settled(&self->participant, self->participant.settled_data);
+    hook_tell_settled(&self->participant);
 }
 
 /* --- the end of the session ---------------------------------------------------------------------
@@ -128,15 +126,12 @@ static void hold_done(Process *process, const ProcessResult *result, gpointer us
         hook_outcome(result, deadline_now() - self->called_us, self->report_output);
     Phase phase = self->phase;
 
-    self->process = NULL;
+    (void)process;
     self->participant.holder = 0;
     self->phase = IDLE;
     close_input(self);
     g_clear_pointer(&self->ready, ready_socket_free);
-    if (result->end == PROCESS_TIMED_OUT || result->end == PROCESS_CANCELLED)
-        g_ptr_array_add(self->corpses, process);
-    else
-        process_abandon(process); /* is reaped: not busy any more when the owner hears of it */
+    hook_processes_done(&self->processes, result->end);
     if (phase == STARTING)
         failed_to_hold(self, &outcome);
     else if (phase == HELD)
@@ -150,10 +145,7 @@ static void hold_gone(Process *process, gpointer user_data)
 {
     SessionHook *self = user_data;
 
-    g_ptr_array_remove_fast(self->corpses, process);
-    if (self->corpses->len == 0 && !self->inner->ops->busy(self->inner) &&
-        self->participant.settled)
-        self->participant.settled(&self->participant, self->participant.settled_data);
+    hook_processes_gone(&self->processes, process, &self->participant);
 }
 
 static void left_behind_gone(bool killed, gpointer user_data)
@@ -184,7 +176,7 @@ static bool end_left_behind(SessionHook *self)
 static void give_up(SessionHook *self)
 {
     self->given_up = true;
-    process_cancel(self->process);
+    process_cancel(self->processes.running);
 }
 
 static void heard(bool ready, gpointer user_data)
@@ -200,7 +192,7 @@ static void heard(bool ready, gpointer user_data)
         return;
     }
     self->phase = HELD;
-    process_set_deadline(self->process, DEADLINE_NEVER); /* the frozen limit ends it */
+    process_set_deadline(self->processes.running, DEADLINE_NEVER); /* the frozen limit ends it */
     hook_call_answer(&self->call, &outcome);
 }
 
@@ -252,7 +244,7 @@ static char *start(SessionHook *self)
     spec.envp = (const char *const *)environment->variables;
     self->phase = STARTING;
     self->given_up = self->flooding = false;
-    self->process = process_start(&spec, self->deadline, &EVENTS, self);
+    self->processes.running = process_start(&spec, self->deadline, &EVENTS, self);
     return NULL;
 }
 
@@ -274,7 +266,7 @@ static void end_hold(SessionHook *self)
     if (self->phase == HELD) {
         self->phase = ENDING;
         close_input(self);
-        process_set_deadline(self->process, self->deadline);
+        process_set_deadline(self->processes.running, self->deadline);
     } else if (end_left_behind(self)) {
         return;
     } else if (self->verb == VERB_ABORT && (self->hook->verbs & HOOK_VERB_SESSION_ABORT)) {
@@ -311,7 +303,7 @@ static void session_cancel(Participant *participant)
 
     if (self->inner_calls)
         self->inner->ops->cancel(self->inner);
-    else if (self->process && self->call.running)
+    else if (self->processes.running && self->call.running)
         give_up(self);
 }
 
@@ -319,7 +311,7 @@ static bool session_busy(const Participant *participant)
 {
     const SessionHook *self = (const SessionHook *)participant;
 
-    return self->corpses->len > 0 || self->inner->ops->busy(self->inner);
+    return self->processes.corpses->len > 0 || self->inner->ops->busy(self->inner);
 }
 
 static void session_verify(Participant *participant)
@@ -327,18 +319,14 @@ static void session_verify(Participant *participant)
     SessionHook *self = (SessionHook *)participant;
 
     if (self->phase == HELD)
-        process_check(self->process);
+        process_check(self->processes.running);
 }
 
 static void session_free(Participant *participant)
 {
     SessionHook *self = (SessionHook *)participant;
 
-    if (self->process)
-        process_abandon(self->process);
-    for (unsigned i = 0; i < self->corpses->len; i++)
-        process_abandon(g_ptr_array_index(self->corpses, i));
-    g_ptr_array_free(self->corpses, TRUE);
+    hook_processes_clear(&self->processes);
     close_input(self);
     ready_socket_free(self->ready);
     orphan_free(self->orphan);
@@ -369,7 +357,7 @@ Participant *session_hook_new(const Hook *hook, const HookOptions *options)
     self->inner = hook_participant_new(&inner, options);
     self->inner->settled = inner_settled;
     self->inner->settled_data = self;
-    self->corpses = g_ptr_array_new();
+    hook_processes_init(&self->processes);
     self->input = -1;
     self->left_behind = options->holder;
     self->left_behind_since_us = options->holder_started_us;

@@ -29,14 +29,14 @@ static int open_rtc(void)
     return fd;
 }
 
-static int rtc_call(unsigned long request, struct rtc_time *fields)
+/* An ioctl on what was just opened; closes it. `fd` -1: it was not, errno says why. */
+static int call_and_close(int fd, unsigned long request, void *argument)
 {
-    int fd = open_rtc();
     int error = 0;
 
     if (fd < 0)
         return errno;
-    if (ioctl(fd, request, fields) < 0)
+    if (ioctl(fd, request, argument) < 0)
         error = errno;
     (void)close(fd);
     return error;
@@ -46,7 +46,7 @@ int machine_read_rtc(time_t *ret_time)
 {
     struct rtc_time fields = {0};
     struct tm calendar = {0};
-    int error = rtc_call(RTC_RD_TIME, &fields);
+    int error = call_and_close(open_rtc(), RTC_RD_TIME, &fields);
 
     if (error)
         return error;
@@ -75,20 +75,17 @@ int machine_write_rtc(time_t time)
     fields.tm_year = calendar.tm_year;
     fields.tm_wday = calendar.tm_wday;
     fields.tm_yday = calendar.tm_yday;
-    return rtc_call(RTC_SET_TIME, &fields);
+    return call_and_close(open_rtc(), RTC_SET_TIME, &fields);
 }
 
 int machine_trim(const char *path, uint64_t *minimum, uint64_t *ret_bytes)
 {
     struct fstrim_range range = {.len = UINT64_MAX, .minlen = *minimum};
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);
-    int error = 0;
+    int error = call_and_close(fd, FITRIM, &range);
 
     if (fd < 0)
-        return errno;
-    if (ioctl(fd, FITRIM, &range) < 0)
-        error = errno;
-    (void)close(fd);
+        return error;
     *minimum = range.minlen;
     *ret_bytes = range.len;
     return error;

@@ -9,7 +9,6 @@
  */
 #include "sys/offload_internal.h"
 
-#include <glib-unix.h>
 #include <sys/socket.h>
 
 typedef struct {
@@ -105,11 +104,7 @@ Offload *offload_run(const char *name, OffloadFunc func, gpointer input, GDestro
         g_free(offload);
         return NULL;
     }
-    offload->arrival =
-        g_unix_fd_source_new(offload_thread_fd(offload->thread), G_IO_IN | G_IO_HUP | G_IO_ERR);
-    g_source_set_name(offload->arrival, name);
-    g_source_set_callback(offload->arrival, G_SOURCE_FUNC(on_arrival), offload, NULL);
-    g_source_attach(offload->arrival, NULL);
+    offload->arrival = offload_thread_source(offload->thread, on_arrival, offload);
     offload->timer = deadline_source_new(deadline, on_deadline, offload);
     return offload;
 }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "sys/offload.h"
+#include <glib-unix.h>
 
 /* A thread with an fd table of its own, in which only its end of a SOCK_SEQPACKET pair and stderr
  * are open, and the main loop's half of it. Both hold a reference. */
@@ -20,6 +21,9 @@ typedef void (*OffloadThreadBody)(OffloadThread *thread, int fd, int error_numbe
 OffloadThread *offload_thread_start(const char *name, OffloadThreadBody body, gpointer data,
                                     GDestroyNotify data_free, GError **error);
 int offload_thread_fd(const OffloadThread *thread); /* the main loop's end */
+/* Attached; calls `arrived` when something can be read from that end. */
+GSource *offload_thread_source(const OffloadThread *thread, GUnixFDSourceFunc arrived,
+                               gpointer user_data);
 /* In the thread, when the work is done and before the main loop is told. False: it left. */
 bool offload_thread_end(OffloadThread *thread);
 /* On the main loop: closes its end. True: the thread had ended, what it worked on is the main

@@ -11,7 +11,6 @@
 #include "sys/offload_internal.h"
 
 #include <errno.h>
-#include <glib-unix.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -279,9 +278,7 @@ static bool start_worker(void)
     if (!thread)
         return false;
     worker->thread = thread;
-    worker->source = g_unix_fd_source_new(offload_thread_fd(thread), G_IO_IN | G_IO_HUP | G_IO_ERR);
-    g_source_set_callback(worker->source, G_SOURCE_FUNC(on_replies), worker, NULL);
-    g_source_attach(worker->source, NULL);
+    worker->source = offload_thread_source(thread, on_replies, worker);
     g_ptr_array_add(pool.workers, worker);
     return true;
 }

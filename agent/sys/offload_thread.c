@@ -40,6 +40,17 @@ int offload_thread_fd(const OffloadThread *thread)
     return thread->main_fd;
 }
 
+GSource *offload_thread_source(const OffloadThread *thread, GUnixFDSourceFunc arrived,
+                               gpointer user_data)
+{
+    GSource *source = g_unix_fd_source_new(thread->main_fd, G_IO_IN | G_IO_HUP | G_IO_ERR);
+
+    g_source_set_name(source, thread->name);
+    g_source_set_callback(source, G_SOURCE_FUNC(arrived), user_data, NULL);
+    g_source_attach(source, NULL);
+    return source;
+}
+
 void offload_thread_unref(OffloadThread *thread)
 {
     bool last = false;

@@ -11,7 +11,6 @@
 #include "sys/offload_internal.h"
 
 #include <errno.h>
-#include <glib-unix.h>
 #include <pthread.h>
 #include <sys/socket.h>
 
@@ -165,11 +164,7 @@ Strand *strand_new(const char *name, GError **error)
         g_free(strand);
         return NULL;
     }
-    strand->arrival =
-        g_unix_fd_source_new(offload_thread_fd(strand->thread), G_IO_IN | G_IO_HUP | G_IO_ERR);
-    g_source_set_name(strand->arrival, name);
-    g_source_set_callback(strand->arrival, G_SOURCE_FUNC(on_arrival), strand, NULL);
-    g_source_attach(strand->arrival, NULL);
+    strand->arrival = offload_thread_source(strand->thread, on_arrival, strand);
     return strand;
 }
 

@@ -61,9 +61,7 @@ MACHINE = {
 def furnish(bed: Testbed) -> None:
     """A machine with two processors and one of each other thing."""
     for name, text in MACHINE.items():
-        path = bed.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        bed.put(name, text)
 
 
 def misfit(value, shape, place: str = "return") -> str | None:

@@ -4,26 +4,14 @@ import base64
 import os
 import signal
 import time
-import unittest
 
 import tap
 import testbed
-from testbed import AgentError, Testbed, wait_for
+from testbed import Served, b64, wait_for
 
 
-def b64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-class Exec(unittest.TestCase):
+class Exec(Served):
     """The texts and shapes are the stock agent's; where they differ docs/compatibility.md says so."""
-
-    def setUp(self) -> None:
-        self.bed = Testbed()
-        self.addCleanup(self.bed.__exit__)
-        self.bed.start()
-        self.host = self.bed.host()
-        self.addCleanup(self.host.close)
 
     def start(self, path: str, *arg: str, **options) -> int:
         reply = self.host.call("guest-exec", path=path, arg=list(arg), **options)
@@ -42,12 +30,6 @@ class Exec(unittest.TestCase):
 
     def run_shell(self, script: str, **options) -> dict:
         return self.end(self.start("sh", "-c", script, **options))
-
-    def refused(self, execute: str, **arguments) -> str:
-        with self.assertRaises(AgentError) as caught:
-            self.host.call(execute, **arguments)
-        self.assertEqual(caught.exception.kind, "GenericError")
-        return caught.exception.desc
 
     def test_exit_code_and_signal(self) -> None:
         self.assertEqual(self.end(self.start("/bin/true")), {"exited": True, "exitcode": 0})
@@ -129,12 +111,8 @@ class Exec(unittest.TestCase):
     def test_an_endless_flood_holds_nobody_up(self) -> None:
         pid = self.start("yes", capture_output=True)
         time.sleep(0.3)
-        times = []
-        for _ in range(50):
-            began = time.monotonic()
-            self.host.call("guest-ping")
-            times.append(time.monotonic() - began)
-        self.assertLess(sorted(times)[25], 0.1 * testbed.SPEED)
+        times = sorted(self.host.ping() for _ in range(50))
+        self.assertLess(times[25], 0.1 * testbed.SPEED)
         os.kill(pid, signal.SIGKILL)
         status = self.end(pid, 60)
         self.assertEqual(status["signal"], 9)
@@ -162,20 +140,16 @@ class Exec(unittest.TestCase):
         self.host.call("guest-fsfreeze-freeze")
         for name, arguments in (("guest-exec", {"path": "true"}), ("guest-exec-status",
                                                                     {"pid": pid})):
-            with self.assertRaises(AgentError) as caught:
-                self.host.call(name, **arguments)
-            self.assertIn("the agent is in frozen state", caught.exception.desc)
+            self.assertIn("the agent is in frozen state",
+                          self.refused(name, kind="CommandNotFound", **arguments))
         self.host.call("guest-fsfreeze-thaw")
         self.assertEqual(self.end(pid)["exitcode"], 0)
 
     def test_memory_comes_back(self) -> None:
-        assert self.bed.process
         self.run_shell("head -c 17000000 /dev/zero", capture_output=True)
         self.host.call("guest-ping")
-        with open(f"/proc/{self.bed.process.pid}/status", encoding="ascii") as status:
-            anonymous = next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
         if not os.environ.get("QUIESCED_SANITIZED"):
-            self.assertLess(anonymous, 4 * 1024)
+            self.assertLess(self.bed.memory(), 4 * 1024)
 
 
 if __name__ == "__main__":

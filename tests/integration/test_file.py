@@ -5,17 +5,12 @@ import json
 import os
 import threading
 import time
-import unittest
 
 import tap
 import testbed
-from testbed import AgentError, Testbed
+from testbed import Served, Testbed, b64
 
 MIB = 1 << 20
-
-
-def b64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
 
 
 class Pings:
@@ -29,9 +24,7 @@ class Pings:
 
     def run(self) -> None:
         while not self.over.is_set():
-            began = time.monotonic()
-            self.host.call("guest-ping")
-            self.times.append(time.monotonic() - began)
+            self.times.append(self.host.ping())
             time.sleep(0.002)
 
     def __enter__(self) -> "Pings":
@@ -44,15 +37,11 @@ class Pings:
         self.host.close()
 
 
-class File(unittest.TestCase):
+class File(Served):
     """The texts and shapes are the stock agent's; where they differ docs/compatibility.md says so."""
 
     def setUp(self) -> None:
-        self.bed = Testbed()
-        self.addCleanup(self.bed.__exit__)
-        self.bed.start()
-        self.host = self.bed.host()
-        self.addCleanup(self.host.close)
+        super().setUp()
         self.path = str(self.bed.root / "file")
 
     def open(self, mode: str = "r", path: str = "") -> int:
@@ -65,12 +54,6 @@ class File(unittest.TestCase):
         self.assertEqual(reply["count"], len(data))
         self.assertEqual(set(reply), {"count", "buf-b64", "eof"})
         return data, reply["eof"]
-
-    def refused(self, execute: str, **arguments) -> str:
-        with self.assertRaises(AgentError) as caught:
-            self.host.call(execute, **arguments)
-        self.assertEqual(caught.exception.kind, "GenericError")
-        return caught.exception.desc
 
     def test_round_trip(self) -> None:
         handle = self.open("w+")
@@ -177,8 +160,7 @@ class File(unittest.TestCase):
         print(f"# longest ping beside 48 MiB both ways: {times[-1] * 1000:.0f} ms")
         self.assertLess(times[len(times) * 99 // 100 - 1], 0.1 * testbed.SPEED)
         self.assertLess(times[-1], 0.5 * testbed.SPEED)
-        with open(f"/proc/{self.bed.process.pid}/status", encoding="ascii") as status:
-            anonymous = next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
+        anonymous = self.bed.memory()
         print(f"# RssAnon afterwards: {anonymous} KiB")
         if not os.environ.get("QUIESCED_SANITIZED"):
             self.assertLess(anonymous, 4 * 1024)
@@ -193,8 +175,7 @@ class File(unittest.TestCase):
         self.assertGreater(last, max(handles))
         self.host.close()
         self.bed.kill()
-        self.bed.start()
-        self.host = self.bed.host()
+        self.serve()
         self.assertEqual(self.refused("guest-file-read", handle=handles[5]),
                          f"handle '{handles[5]}' has not been found")
         self.assertGreater(self.open("r", "/dev/null"), last)
@@ -216,9 +197,9 @@ class File(unittest.TestCase):
     def test_not_while_frozen(self) -> None:
         handle = self.open("w")
         self.host.call("guest-fsfreeze-freeze")
-        with self.assertRaises(AgentError) as caught:
-            self.host.call("guest-file-write", handle=handle, buf_b64="YWJj")
-        self.assertIn("the agent is in frozen state", caught.exception.desc)
+        self.assertIn("the agent is in frozen state",
+                      self.refused("guest-file-write", kind="CommandNotFound", handle=handle,
+                                   buf_b64="YWJj"))
         self.host.call("guest-fsfreeze-thaw")
         self.host.call("guest-file-write", handle=handle, buf_b64="YWJj")
 

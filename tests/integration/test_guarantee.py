@@ -4,20 +4,13 @@ import os
 import signal
 import subprocess
 import time
-import unittest
 
 import tap
-from testbed import SERVICE, AgentError, Testbed, wait_for
+from testbed import SERVICE, AgentError, Served, wait_for
 
 
-class Guarantee(unittest.TestCase):
+class Guarantee(Served):
     """One service per case; every case ends with a freeze and a thaw that work."""
-
-    def setUp(self) -> None:
-        self.bed = Testbed()
-        self.addCleanup(self.bed.__exit__)
-        self.bed.start()
-        self.host = self.bed.host()
 
     def works(self, host=None) -> None:
         host = host or self.host
@@ -25,11 +18,6 @@ class Guarantee(unittest.TestCase):
         self.assertEqual(host.call("guest-fsfreeze-freeze"), 2)
         self.assertEqual(host.call("guest-fsfreeze-thaw"), 2)
         self.assertFalse(self.bed.anything_frozen())
-
-    def refused(self, execute: str) -> str:
-        with self.assertRaises(AgentError) as caught:
-            self.host.call(execute)
-        return caught.exception.desc
 
     def keepers(self) -> list[int]:
         assert self.bed.process
@@ -111,8 +99,7 @@ class Guarantee(unittest.TestCase):
         self.assertFalse(self.bed.anything_frozen())
         self.assertEqual(self.bed.hook_log()[-1], "10-app abort")
         print(f"# recovered in {(time.monotonic() - began) * 1000:.0f} ms")
-        self.bed.start()
-        self.host = self.bed.host()
+        self.serve()
         self.assertIn("fsfreeze is limited", self.refused("guest-fsfreeze-thaw"))
         self.assertEqual(self.host.call("guest-fsfreeze-thaw"), 0)
         self.assertEqual(self.bed.hook_log().count("10-app abort"), 1)
@@ -139,8 +126,7 @@ class Guarantee(unittest.TestCase):
         self.host.call("guest-fsfreeze-freeze")
         self.assertEqual(self.host.call("guest-fsfreeze-thaw"), 2)
         self.bed.kill()
-        self.bed.start()
-        self.host = self.bed.host()
+        self.serve()
         self.assertEqual(self.host.call("guest-fsfreeze-thaw"), 0)
 
 

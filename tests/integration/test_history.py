@@ -1,22 +1,13 @@
 """The history and the counters over restarts, and the host's verdict on a snapshot."""
 
 import time
-import unittest
 
 import tap
-from testbed import AgentError, Testbed, wait_for
+from testbed import Case, wait_for
 
 
-class History(unittest.TestCase):
+class History(Case):
     """One service per case."""
-
-    def setUp(self) -> None:
-        self.bed = Testbed()
-        self.addCleanup(self.bed.__exit__)
-
-    def start(self) -> None:
-        self.bed.start()
-        self.host = self.bed.host()
 
     def quiesce(self) -> str:
         operation = self.host.call("guest-quiesce-freeze")["operation"]
@@ -26,23 +17,18 @@ class History(unittest.TestCase):
     def reports(self, **arguments) -> list[dict]:
         return self.host.call("guest-quiesce-report", limit=100, **arguments)["operations"]
 
-    def refused(self, execute: str, **arguments) -> str:
-        with self.assertRaises(AgentError) as caught:
-            self.host.call(execute, **arguments)
-        return caught.exception.desc
-
     def test_kept_over_a_stop_and_over_a_death(self) -> None:
         self.bed.hook("app")
-        self.start()
+        self.serve()
         first = self.quiesce()
         before = self.reports()
         wait_for((self.bed.root / "state/history").exists, 5, "the history", self.bed)
         self.bed.kill()
-        self.start()
+        self.serve()
         wait_for(lambda: self.reports() == before, 5, "the same report", self.bed)
         second = self.quiesce()
         self.assertEqual(self.bed.stop(), 0)
-        self.start()
+        self.serve()
         wait_for(lambda: len(self.reports()) == 2, 5, "both reports", self.bed)
         self.assertEqual([r["operation"] for r in self.reports()], [second, first])
         self.assertEqual(self.host.call("guest-quiesce-report", operation=first)["operations"],
@@ -68,7 +54,7 @@ class History(unittest.TestCase):
         wait_for(lambda: self.reports() == [before], 5, "the verdict", self.bed)
 
     def test_nothing_is_written_while_frozen(self) -> None:
-        self.start()
+        self.serve()
         self.quiesce()
         path = self.bed.root / "state/history"
         wait_for(path.exists, 5, "the history", self.bed)
@@ -82,7 +68,7 @@ class History(unittest.TestCase):
     def test_damage_costs_the_past_only(self) -> None:
         (self.bed.root / "state").mkdir()
         (self.bed.root / "state/history").write_text("damaged\n")
-        self.start()
+        self.serve()
         self.quiesce()
         self.assertEqual(len(self.reports()), 1)
         self.assertEqual(self.bed.log_text().count("the file is damaged; begun anew"), 1)
@@ -91,7 +77,7 @@ class History(unittest.TestCase):
         self.bed.hook("app", '[ "$1" != complete ] || echo "$QUIESCE_SUCCESS" >"$0.success"',
                       "Verbs=freeze,thaw,complete")
         self.bed.hook("other")
-        self.start()
+        self.serve()
         operation = self.quiesce()
         self.assertEqual(
             self.host.call("guest-quiesce-complete", operation=operation, success=True), {})
@@ -110,7 +96,7 @@ class History(unittest.TestCase):
 
     def test_verdicts_that_are_not_taken(self) -> None:
         self.bed.hook("app", "", "Verbs=freeze,thaw,complete")
-        self.start()
+        self.serve()
         first = self.quiesce()
         second = self.host.call("guest-quiesce-freeze")["operation"]
         self.assertIn("in progress", self.refused(
@@ -129,7 +115,7 @@ class History(unittest.TestCase):
     def test_a_freeze_waits_for_the_verdict_being_told(self) -> None:
         self.bed.hook("app", '[ "$1" != complete ] || sleep 0.6; echo "end $1" >>"$0.ends"',
                       "Verbs=prepare,complete")
-        self.start()
+        self.serve()
         operation = self.quiesce()
         self.host.call("guest-quiesce-complete", operation=operation, success=True)
         self.assertEqual(self.host.call("guest-fsfreeze-freeze"), 2)

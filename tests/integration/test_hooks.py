@@ -3,11 +3,10 @@
 import os
 import shutil
 import socket
-import unittest
 from pathlib import Path
 
 import tap
-from testbed import AgentError, Testbed, wait_for
+from testbed import Case, wait_for
 
 HOOKS = Path(os.environ.get("SRCDIR", ".")) / "hooks.d"
 SAY = os.environ["QUIESCED_SAY"]
@@ -25,12 +24,11 @@ echo unlocked >>ROOT/statements
 """
 
 
-class Hooks(unittest.TestCase):
+class Hooks(Case):
     """One service per case, with a PATH of invented programs before the real ones."""
 
     def setUp(self) -> None:
-        self.bed = Testbed()
-        self.addCleanup(self.bed.__exit__)
+        super().setUp()
         self.programs = self.bed.root / "bin"
         self.programs.mkdir()
 
@@ -46,8 +44,7 @@ class Hooks(unittest.TestCase):
         target.write_text(text.replace("\n\n", f"\n\n{line}\n", 1))
         target.chmod(0o755)
         shutil.copy(HOOKS / f"{name}.conf", f"{target}.conf")
-        self.bed.start()
-        self.host = self.bed.host()
+        self.serve()
 
     def mysql(self, begin: str = "") -> None:
         self.program("mariadb", MYSQL.replace("BEGIN", begin))
@@ -56,11 +53,6 @@ class Hooks(unittest.TestCase):
 
     def statements(self) -> list[str]:
         return (self.bed.root / "statements").read_text().splitlines()
-
-    def refused(self, execute: str) -> str:
-        with self.assertRaises(AgentError) as caught:
-            self.host.call(execute)
-        return caught.exception.desc
 
     def test_mysql_holds_the_lock_of_one_connection(self) -> None:
         self.mysql()

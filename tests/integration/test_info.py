@@ -5,7 +5,7 @@ import time
 import unittest
 
 import tap
-from testbed import AgentError, Testbed
+from testbed import AgentError, Case, Testbed
 
 ASKING = {
     "guest-get-time": int,
@@ -30,42 +30,26 @@ ROUTES6 = ("20010db8000000000000000000000000 20 00000000000000000000000000000000
            "fe800000000000000000000000000001 00000400 00000001 00000002 80200003     eth0\n")
 
 
-class Info(unittest.TestCase):
+class Info(Case):
     """One agent, whose /sys, /proc and /run a case fills."""
 
     def setUp(self) -> None:
-        self.bed = Testbed()
-        self.addCleanup(self.bed.__exit__)
-        self.put("proc/loadavg", "0.50 1.25 2.00 1/200 4711\n")
-        self.put("proc/net/dev", "lo: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n")
-        self.put("proc/net/route", ROUTES)
-        self.put("proc/net/ipv6_route", ROUTES6)
-        self.put("proc/diskstats", "254 0 vda 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17\n"
-                 "8 0 sda 1 2 3 4 5 6 7 8 9 10 11\n8 1 sda1 1 2 3 4\n")
-        self.put("proc/stat", "cpu 9 9 9 9\ncpu1 1 2 3 4 5 6 7\n")
-        self.put("sys/devices/system/cpu/cpu0/x", "")
-        self.put("sys/devices/system/cpu/cpu1/online", "0\n")
-        self.put("sys/devices/system/memory/block_size_bytes", "8000000\n")
-        self.put("sys/devices/system/memory/memory3/state", "online\n")
-        self.put("sys/devices/system/memory/memory3/removable", "1\n")
-
-    def put(self, name: str, text: str) -> None:
-        path = self.bed.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-
-    def start(self) -> None:
-        self.bed.start()
-        self.host = self.bed.host()
-        self.addCleanup(self.host.close)
-
-    def refused(self, command: str) -> str:
-        with self.assertRaises(AgentError) as caught:
-            self.host.call(command)
-        return caught.exception.desc
+        super().setUp()
+        self.bed.put("proc/loadavg", "0.50 1.25 2.00 1/200 4711\n")
+        self.bed.put("proc/net/dev", "lo: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n")
+        self.bed.put("proc/net/route", ROUTES)
+        self.bed.put("proc/net/ipv6_route", ROUTES6)
+        self.bed.put("proc/diskstats", "254 0 vda 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17\n"
+                     "8 0 sda 1 2 3 4 5 6 7 8 9 10 11\n8 1 sda1 1 2 3 4\n")
+        self.bed.put("proc/stat", "cpu 9 9 9 9\ncpu1 1 2 3 4 5 6 7\n")
+        self.bed.put("sys/devices/system/cpu/cpu0/x", "")
+        self.bed.put("sys/devices/system/cpu/cpu1/online", "0\n")
+        self.bed.put("sys/devices/system/memory/block_size_bytes", "8000000\n")
+        self.bed.put("sys/devices/system/memory/memory3/state", "online\n")
+        self.bed.put("sys/devices/system/memory/memory3/removable", "1\n")
 
     def test_shapes(self) -> None:
-        self.start()
+        self.serve()
         before = time.time_ns()
         self.assertLessEqual(before // 1000, self.host.call("guest-get-time") // 1000)
         self.assertEqual(self.host.call("guest-get-host-name"), {"host-name": os.uname().nodename})
@@ -85,7 +69,7 @@ class Info(unittest.TestCase):
         self.assertEqual(self.host.call("guest-get-memory-block-info"), {"size": 128 << 20})
 
     def test_shapes_of_the_network(self) -> None:
-        self.start()
+        self.serve()
         loopback = next(entry for entry in self.host.call("guest-network-get-interfaces")
                         if entry["name"] == "lo")
         self.assertEqual(loopback["hardware-address"], "00:00:00:00:00:00")
@@ -103,7 +87,7 @@ class Info(unittest.TestCase):
              "refcnt": 1, "use": 2, "version": 6}])
 
     def test_shapes_of_statistics(self) -> None:
-        self.start()
+        self.serve()
         disks = self.host.call("guest-get-diskstats")
         self.assertEqual([(disk["name"], disk["major"], disk["minor"], len(disk["stats"]))
                           for disk in disks],
@@ -119,45 +103,40 @@ class Info(unittest.TestCase):
 
     def test_long_lists_end_and_hold_up_nobody(self) -> None:
         """Routes of a border router, and more than any host would read."""
-        self.put("proc/net/ipv6_route", ROUTES6 * 100_000)  # 17 MB
-        self.put("proc/diskstats", "".join(
+        self.bed.put("proc/net/ipv6_route", ROUTES6 * 100_000)  # 17 MB
+        self.bed.put("proc/diskstats", "".join(
             f"8 {n} sd{n} 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17\n" for n in range(10_000)))
-        self.start()
+        self.serve()
         other = self.bed.host()
         self.addCleanup(other.close)
         self.host.request("guest-network-get-route")
-        times = []
-        for _ in range(20):
-            began = time.monotonic()
-            other.call("guest-ping")
-            times.append(time.monotonic() - began)
+        times = sorted(other.ping() for _ in range(20))
         routes = self.host.line()
         self.assertGreater(routes.count(b"2001:db8::"), 10_000)
         self.assertLess(len(routes), 5 << 20)
         self.assertGreater(len(self.host.call("guest-get-diskstats")), 5_000)
-        times.sort()
         print(f"# longest ping beside 100 000 routes: {times[-1] * 1000:.0f} ms")
         self.assertEqual(self.host.call("guest-ping"), {})
 
     def test_what_cannot_be_read_is_one_error(self) -> None:
-        self.put("proc/loadavg", "none\n")
-        self.put("sys/devices/system/cpu/cpu1/online", "")
+        self.bed.put("proc/loadavg", "none\n")
+        self.bed.put("sys/devices/system/cpu/cpu1/online", "")
         (self.bed.root / "sys/devices/system/memory/block_size_bytes").unlink()
-        self.start()
+        self.serve()
         self.assertIn("failed to query load average", self.refused("guest-get-load"))
         self.assertIn("unexpected EOF", self.refused("guest-get-vcpus"))
         self.assertIn("block_size_bytes", self.refused("guest-get-memory-block-info"))
         self.assertEqual(self.host.call("guest-ping"), {})
 
     def test_users_from_sessions(self) -> None:
-        self.put("run/systemd/sessions/1",
-                 "USER=anna\nSTATE=active\nCLASS=user\nREALTIME=1700000000500000\n")
-        self.start()
+        self.bed.put("run/systemd/sessions/1",
+                     "USER=anna\nSTATE=active\nCLASS=user\nREALTIME=1700000000500000\n")
+        self.serve()
         self.assertEqual(self.host.call("guest-get-users"),
                          [{"user": "anna", "login-time": 1700000000.5}])
 
     def test_all_are_answered_while_frozen(self) -> None:
-        self.start()
+        self.serve()
         thawed = {name: self.host.call(name) for name in ASKING}
         self.assertEqual(self.host.call("guest-fsfreeze-freeze"), 2)
         for name, kind in ASKING.items():
@@ -173,14 +152,14 @@ class Info(unittest.TestCase):
 
     def test_frozen_without_having_been_asked_before(self) -> None:
         """A host that freezes first: what was learnt ahead is there."""
-        self.start()
+        self.serve()
         self.host.call("guest-fsfreeze-freeze")
         self.assertIn("kernel-release", self.host.call("guest-get-osinfo"))
         self.assertIn("zone", self.host.call("guest-get-timezone"))
         self.host.call("guest-fsfreeze-thaw")
 
     def test_listed_and_without_arguments(self) -> None:
-        self.start()
+        self.serve()
         info = self.host.call("guest-info")
         listed = {entry["name"]: entry for entry in info["supported_commands"]}
         for name in ASKING:

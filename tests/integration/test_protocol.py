@@ -7,18 +7,11 @@ import unittest
 
 import tap
 import testbed
-from testbed import Host, Testbed, wait_for
+from testbed import Host, Served, Testbed, wait_for
 
 
-class Protocol(unittest.TestCase):
+class Protocol(Served):
     """Every case ends with a request that works: nothing is lost by bad input."""
-
-    def setUp(self) -> None:
-        self.bed = Testbed()
-        self.addCleanup(self.bed.__exit__)
-        self.bed.start()
-        self.host = self.bed.host()
-        self.addCleanup(self.host.close)
 
     def works(self) -> None:
         self.assertEqual(self.host.call("guest-sync", id=4711), 4711)
@@ -103,9 +96,7 @@ class Protocol(unittest.TestCase):
             [self.host.reply(60), self.host.reply(60)]))
         reader.start()
         while reader.is_alive():
-            began = time.monotonic()
-            other.call("guest-ping")
-            times.append(time.monotonic() - began)
+            times.append(other.ping())
             time.sleep(0.002)
         sender.join()
         other.close()

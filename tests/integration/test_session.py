@@ -8,26 +8,23 @@ import time
 import unittest
 
 import tap
-from testbed import AgentError, Testbed, wait_for
+from testbed import Case, wait_for
 
 SAY = os.environ["QUIESCED_SAY"]
 HOLDS = f'{SAY} READY=1; cat >/dev/null; echo "app let go" >>ROOT/hook.log'
 
 
-class Session(unittest.TestCase):
+class Session(Case):
     """One service per case; the hook is "app"."""
 
-    def setUp(self) -> None:
-        self.bed = Testbed(config="[quiesce]\nparticipant-timeout=3\n")
-        self.addCleanup(self.bed.__exit__)
+    options = {"config": "[quiesce]\nparticipant-timeout=3\n"}
 
     def start(self, hold: str = HOLDS, conf: str = "", others: str = "exit 0") -> None:
         root = str(self.bed.root)
         hold = hold.replace("ROOT", root)
         self.bed.hook("app", f'[ "$1" = hold ] || {{ {others}; }}\necho $$ >{root}/pid\n{hold}')
         (self.bed.root / "hooks/app.conf").write_text(f"[Hook]\nType=session\n{conf}\n")
-        self.bed.start()
-        self.host = self.bed.host()
+        self.serve()
 
     def pid(self) -> int:
         return int((self.bed.root / "pid").read_text())
@@ -38,11 +35,6 @@ class Session(unittest.TestCase):
         except (FileNotFoundError, ProcessLookupError):
             return False
         return state.split()[0] != "Z"
-
-    def refused(self, execute: str) -> str:
-        with self.assertRaises(AgentError) as caught:
-            self.host.call(execute)
-        return caught.exception.desc
 
     def app(self) -> dict:
         report = self.host.call("guest-quiesce-report")["operations"][0]
@@ -114,8 +106,7 @@ class Session(unittest.TestCase):
         self.bed.kill()
         wait_for(lambda: not self.alive(), 5, "its end", self.bed)
         self.assertEqual(self.bed.hook_log(), ["app hold", "app let go"])
-        self.bed.start()
-        self.host = self.bed.host()
+        self.serve()
         self.assertIn("the service was restarted", self.refused("guest-fsfreeze-thaw"))
         wait_for(lambda: self.bed.hook_log()[-1] == "app abort", 5, "the abort", self.bed)
         self.assertEqual(list(self.bed.root.glob("run/ready-*")), [])
@@ -128,8 +119,7 @@ class Session(unittest.TestCase):
         self.bed.kill()
         time.sleep(0.5)
         self.assertTrue(self.alive())
-        self.bed.start()
-        self.host = self.bed.host()
+        self.serve()
         wait_for(lambda: not self.alive(), 20, "its end", self.bed)
         self.assertIn("the service was restarted", self.refused("guest-fsfreeze-thaw"))
 
@@ -145,8 +135,7 @@ class Session(unittest.TestCase):
     def test_as_another_user(self) -> None:
         self.bed.hook("who", 'echo "$(id -un) $(id -gn) $HOME $USER $LOGNAME $1"; exit 1',
                       "User=nobody\nVerbs=freeze")
-        self.bed.start()
-        self.host = self.bed.host()
+        self.serve()
         who = pwd.getpwnam("nobody")
         group = grp.getgrgid(who.pw_gid).gr_name
         self.assertEqual(self.refused("guest-fsfreeze-freeze"),

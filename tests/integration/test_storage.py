@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 import tap
-from testbed import AgentError, Testbed, wait_for
+from testbed import AgentError, Case, wait_for
 
 PCI = "devices/pci0000:00/0000:00:05.0"
 ADDRESS = {"pci-controller": {"domain": 0, "bus": 0, "slot": 5, "function": 0},
@@ -15,24 +15,13 @@ ADDRESS = {"pci-controller": {"domain": 0, "bus": 0, "slot": 5, "function": 0},
 SIZES = {"used-bytes", "total-bytes", "total-bytes-privileged"}
 
 
-class Storage(unittest.TestCase):
+class Storage(Case):
     """One agent; a case makes its devices and mounts."""
 
     def setUp(self) -> None:
-        self.bed = Testbed()
-        self.addCleanup(self.bed.__exit__)
+        super().setUp()
         self.sys = self.bed.root / "sys"
         (self.sys / "block").mkdir()
-
-    def start(self) -> None:
-        self.bed.start()
-        self.host = self.bed.host()
-        self.addCleanup(self.host.close)
-
-    def put(self, name: str, text: str) -> None:
-        path = self.bed.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
 
     def link(self, name: str, target: str) -> None:
         path = self.sys / name
@@ -43,32 +32,32 @@ class Storage(unittest.TestCase):
         """A block device at `place` of sysfs, as the kernel shows it."""
         name = Path(place).name
         major, minor = number.split(":")
-        self.put(f"sys/{place}/uevent", f"MAJOR={major}\nMINOR={minor}\nDEVNAME={name}\n")
-        self.put(f"sys/{place}/dev", f"{number}\n")
-        self.put(f"sys/{place}/size", "2048\n")
+        self.bed.put(f"sys/{place}/uevent", f"MAJOR={major}\nMINOR={minor}\nDEVNAME={name}\n")
+        self.bed.put(f"sys/{place}/dev", f"{number}\n")
+        self.bed.put(f"sys/{place}/size", "2048\n")
         self.link(f"dev/block/{number}", f"../../{place}")
         self.link(f"class/block/{name}", f"../../{place}")
         if whole:
             (self.sys / place / "slaves").mkdir()
             self.link(f"block/{name}", f"../{place}")
         else:
-            self.put(f"sys/{place}/partition", "1\n")
+            self.bed.put(f"sys/{place}/partition", "1\n")
 
     def disks(self) -> None:
         """vda with a partition, and a device-mapper device on both it and vdb."""
         self.link(f"{PCI}/driver", "../../../bus/pci/drivers/virtio-pci")
         self.device(f"{PCI}/virtio1/block/vda", "250:0")
         self.device(f"{PCI}/virtio1/block/vda/vda1", "250:5", whole=False)
-        self.put("run/udev/data/b250:0", "E:ID_SERIAL=SN0\n")
+        self.bed.put("run/udev/data/b250:0", "E:ID_SERIAL=SN0\n")
         self.device("devices/platform/x/virtio9/block/vdb", "250:16")
         self.device("devices/virtual/block/dm-0", "250:1")
-        self.put("sys/devices/virtual/block/dm-0/dm/name", "vg-data\n")
+        self.bed.put("sys/devices/virtual/block/dm-0/dm/name", "vg-data\n")
         self.link("devices/virtual/block/dm-0/slaves/vda", "x")
         self.link("devices/virtual/block/dm-0/slaves/vdb", "x")
 
     def test_filesystems_and_their_disks(self) -> None:
         self.disks()
-        self.start()
+        self.serve()
         upper, lower = self.host.call("guest-get-fsinfo")
         self.assertEqual((upper["name"], lower["name"]), ("dm-0", "vda"))
         self.assertEqual((lower["mountpoint"], lower["type"]),
@@ -82,8 +71,8 @@ class Storage(unittest.TestCase):
     def test_disks(self) -> None:
         self.disks()
         self.device("devices/virtual/block/loop0", "7:0")
-        self.put("sys/devices/virtual/block/loop0/size", "0\n")
-        self.start()
+        self.bed.put("sys/devices/virtual/block/loop0/size", "0\n")
+        self.serve()
         self.assertEqual(self.host.call("guest-get-disks"), [
             {"name": "/dev/dm-0", "partition": False, "alias": "vg-data",
              "dependencies": ["/dev/vda", "/dev/vdb"]},
@@ -97,7 +86,7 @@ class Storage(unittest.TestCase):
 
     def test_nothing_known_is_still_a_list(self) -> None:
         (self.sys / "block").rmdir()
-        self.start()
+        self.serve()
         self.assertEqual([entry["name"] for entry in self.host.call("guest-get-fsinfo")],
                          ["250:1", "250:0"])
         with self.assertRaises(AgentError) as caught:
@@ -110,7 +99,7 @@ class Storage(unittest.TestCase):
     def test_from_memory_while_frozen(self) -> None:
         """Also when nobody asked before; what changes meanwhile is not looked at."""
         self.disks()
-        self.start()
+        self.serve()
         self.host.call("guest-fsfreeze-freeze")
         self.assertEqual(len(self.host.call("guest-get-fsinfo")), 2)
         (self.bed.root / "mountinfo").rename(self.bed.root / "gone")
@@ -128,36 +117,28 @@ class Storage(unittest.TestCase):
         lines += [f"{n + 30} 20 {n // 1000 + 240}:{n % 1000} / /nowhere/{n} rw - ext4 /dev/x rw"
                   for n in range(10_000)]
         (self.bed.root / "mountinfo").write_text("\n".join(lines) + "\n")
-        self.bed.start()
-        self.host = self.bed.host()
+        self.serve()
         other = self.bed.host()
-        self.addCleanup(self.host.close)
         self.addCleanup(other.close)
         self.host.request("guest-get-fsinfo")
-        times = []
-        for _ in range(50):
-            began = time.monotonic()
-            other.call("guest-ping")
-            times.append(time.monotonic() - began)
+        times = sorted(other.ping() for _ in range(50))
         self.assertEqual(len(self.host.reply()["return"]), 10_000)
-        times.sort()
         print(f"# longest ping beside 10 000 mounts: {times[-1] * 1000:.0f} ms")
 
     def test_mount_points_of_any_bytes(self) -> None:
         (self.bed.root / "mountinfo").write_bytes(
             b"20 1 0:20 / / rw - tmpfs none rw\n"
             b"30 20 250:0 / /tmp/\xff\\040\xfe rw - ext4 /dev/x rw\n")
-        self.start()
+        self.serve()
         self.assertEqual([entry["mountpoint"] for entry in self.host.call("guest-get-fsinfo")],
                          ["/tmp/\ufffd \ufffd"])
 
 
-class Hanging(unittest.TestCase):
+class Hanging(Case):
     """A filesystem whose server never answers: FUSE without its daemon's help. Needs root."""
 
     def setUp(self) -> None:
-        self.bed = Testbed()
-        self.addCleanup(self.bed.__exit__)
+        super().setUp()
         self.fuse = -1
 
     def mount_dead(self) -> None:
@@ -177,42 +158,38 @@ class Hanging(unittest.TestCase):
         self.addCleanup(subprocess.run, ["umount", "-l", str(mountpoint)], check=True)
 
     def test_the_others_are_answered(self) -> None:
-        self.bed.start()
-        host = self.bed.host()
-        self.addCleanup(host.close)
-        for entry in host.call("guest-get-fsinfo"):
+        self.serve()
+        for entry in self.host.call("guest-get-fsinfo"):
             self.assertLessEqual(SIZES, set(entry))
         self.mount_dead()
         # What is late for the first time has its sizes of before.
-        wait_for(lambda: not SIZES & set(host.call("guest-get-fsinfo")[0]), 10,
+        wait_for(lambda: not SIZES & set(self.host.call("guest-get-fsinfo")[0]), 10,
                  "an answer without the sizes of the dead", self.bed)
         times = []
         for _ in range(12):
             began = time.monotonic()
-            dead, alive = host.call("guest-get-fsinfo")
+            dead, alive = self.host.call("guest-get-fsinfo")
             times.append(time.monotonic() - began)
             self.assertEqual(alive["mountpoint"], str(self.bed.directory("a")))
             self.assertLessEqual(SIZES, set(alive))
             self.assertFalse(SIZES & set(dead))
-        self.assertEqual(host.call("guest-ping"), {})
+        self.assertEqual(self.host.call("guest-ping"), {})
         times.sort()
         print(f"# fsinfo with a dead filesystem: median {times[6] * 1000:.1f} ms, "
               f"longest {times[-1] * 1000:.0f} ms")
         self.assertLess(times[6], 0.1)
         tasks = len(os.listdir(f"/proc/{self.bed.process.pid}/task"))
         self.assertLess(tasks, 12, "one thread hangs, not one a request")
-        self.assertEqual(host.call("guest-fsfreeze-freeze-list",
-                                   mountpoints=[str(self.bed.directory("a"))]), 1)
-        self.assertEqual(len(host.call("guest-get-fsinfo")), 2)
-        self.assertEqual(host.call("guest-fsfreeze-thaw"), 1)
+        self.assertEqual(self.host.call("guest-fsfreeze-freeze-list",
+                                        mountpoints=[str(self.bed.directory("a"))]), 1)
+        self.assertEqual(len(self.host.call("guest-get-fsinfo")), 2)
+        self.assertEqual(self.host.call("guest-fsfreeze-thaw"), 1)
 
     @unittest.skipIf("QUIESCED_SANITIZED" in os.environ, "LeakSanitizer waits for every thread")
     def test_the_agent_still_ends(self) -> None:
-        self.bed.start()
-        host = self.bed.host()
-        self.addCleanup(host.close)
+        self.serve()
         self.mount_dead()
-        wait_for(lambda: not SIZES & set(host.call("guest-get-fsinfo")[0]), 10,
+        wait_for(lambda: not SIZES & set(self.host.call("guest-get-fsinfo")[0]), 10,
                  "a thread that hangs", self.bed)
         self.assertEqual(self.bed.stop(), 0)
 

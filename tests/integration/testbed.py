@@ -5,6 +5,7 @@ with recorded calls instead of the ioctls (tests/fake/keeper_fake_ops.c has the 
 faults), so that no filesystem of the machine can be frozen from here.
 """
 
+import base64
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import unittest
 from pathlib import Path
 
 SERVICE = os.environ.get("QUIESCED_TESTBED", "build/quiesced-testbed")
@@ -60,6 +62,12 @@ class Host:
         if "error" in reply:
             raise AgentError(reply["error"])
         return reply["return"]
+
+    def ping(self) -> float:
+        """How long the answer took, in seconds."""
+        began = time.monotonic()
+        self.call("guest-ping")
+        return time.monotonic() - began
 
     def quiet(self, seconds: float) -> bool:
         """Whether nothing arrives for so long."""
@@ -127,6 +135,12 @@ class Testbed:
                 f" - ext4 /dev/test{number} rw"
             )
         (self.root / "mountinfo").write_text("\n".join(lines) + "\n")
+
+    def put(self, name: str, text: str) -> None:
+        """A file, with the folders above it."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
     def namespace(self, pid: str, inode: int, table: str = "") -> None:
         """A process in the mount namespace `inode`; "self" is the agent."""
@@ -256,6 +270,12 @@ class Testbed:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(15)
 
+    def memory(self) -> int:
+        """RssAnon of the service, in KiB."""
+        assert self.process
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("RssAnon:")[1].split()[0])
+
     def log_text(self) -> str:
         self.log.flush()
         return (self.root / "log").read_text(errors="replace")
@@ -287,3 +307,37 @@ def wait_for(condition, seconds: float, what: str, bed: Testbed | None = None) -
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds} s for {what}\n{bed.log_text() if bed else ''}")
         time.sleep(0.02)
+
+
+def b64(data: bytes | str) -> str:
+    return base64.b64encode(data.encode() if isinstance(data, str) else data).decode()
+
+
+class Case(unittest.TestCase):
+    """A test with a service of its own, `bed`, and its `host` from serve() on."""
+
+    options: dict = {}  # of the Testbed
+
+    def setUp(self) -> None:
+        self.bed = Testbed(**self.options)
+        self.addCleanup(self.bed.__exit__)
+
+    def serve(self) -> None:
+        self.bed.start()
+        self.host = self.bed.host()
+        self.addCleanup(self.host.close)
+
+    def refused(self, execute: str, kind: str = "GenericError", **arguments) -> str:
+        """The text of the error, which is of that class."""
+        with self.assertRaises(AgentError) as caught:
+            self.host.call(execute, **arguments)
+        self.assertEqual(caught.exception.kind, kind)
+        return caught.exception.desc
+
+
+class Served(Case):
+    """One that begins with a running service."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.serve()

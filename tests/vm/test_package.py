@@ -123,13 +123,17 @@ def installed_over_it_takes_its_place(m: PackageMachine) -> None:
         m.vm.run(f"systemctl is-enabled {unit}")
 
 
-def after_a_reboot_it_freezes_with_the_old_hook(m: PackageMachine) -> None:
+def freezes_after_a_reboot(m: PackageMachine) -> None:
     m.vm.reboot()
     m.after_reboot()
     m.host.wait_ready()
     check("quiesced" in m.agent(), m.agent())
     check(m.host.call("guest-fsfreeze-freeze") == 2)
     check(m.host.call("guest-fsfreeze-thaw") == 2)
+
+
+def after_a_reboot_it_freezes_with_the_old_hook(m: PackageMachine) -> None:
+    freezes_after_a_reboot(m)
     check(m.hook_log() == ["app freeze", "app thaw"], str(m.hook_log()))
 
 
@@ -189,12 +193,7 @@ def the_stock_agent_comes_back(m: PackageMachine) -> None:
 def installed_in_a_chroot_it_comes_up_at_the_next_boot(m: PackageMachine) -> None:
     m.vm.run(CHROOT.format(f"dpkg -i {NEW}/quiesced.deb") + " 2>&1", timeout=200)
     check(not m.vm.succeeds("pgrep quiesced"))
-    m.vm.reboot()
-    m.after_reboot()
-    m.host.wait_ready()
-    check("quiesced" in m.agent(), m.agent())
-    check(m.host.call("guest-fsfreeze-freeze") == 2)
-    check(m.host.call("guest-fsfreeze-thaw") == 2)
+    freezes_after_a_reboot(m)
 
 
 def removed_while_frozen_it_thaws(m: PackageMachine) -> None:
