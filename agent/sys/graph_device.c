@@ -5,6 +5,9 @@
  */
 #include "sys/graph_device.h"
 
+#include "sys/procfile.h"
+
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
@@ -13,7 +16,7 @@
 #define DELETED " (deleted)"
 
 struct GraphDevices {
-    char *sysfs;
+    int sysfs;            /* -1: there is none */
     GHashTable *known;    /* "MAJ:MIN" -> GraphDevice */
     GHashTable *dm_names; /* device-mapper name -> "MAJ:MIN"; NULL: not read yet */
     GHashTable *members;  /* "MAJ:MIN" -> GPtrArray of all devices of its btrfs; NULL: not yet */
@@ -33,14 +36,15 @@ GraphDevices *graph_devices_new(const char *sysfs)
 {
     GraphDevices *devices = g_new0(GraphDevices, 1);
 
-    devices->sysfs = g_strdup(sysfs);
+    devices->sysfs = open(sysfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
     devices->known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, device_free);
     return devices;
 }
 
 void graph_devices_free(GraphDevices *devices)
 {
-    g_free(devices->sysfs);
+    if (devices->sysfs >= 0)
+        (void)close(devices->sysfs);
     g_hash_table_unref(devices->known);
     g_clear_pointer(&devices->dm_names, g_hash_table_unref);
     g_clear_pointer(&devices->members, g_hash_table_unref);
@@ -49,29 +53,24 @@ void graph_devices_free(GraphDevices *devices)
 
 /* The text of a sysfs attribute without its newline; NULL: there is none. A file of sysfs is at
  * most a page, which a path is, too. */
-static char *read_attribute(const char *directory, const char *name)
+static char *read_attribute(int directory, const char *name)
 {
-    g_autofree char *path = g_build_filename(directory, name, NULL);
-    g_autofree char *text = g_malloc(PATH_MAX + 1);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t count = 0;
+    char text[PATH_MAX + 1];
 
-    if (fd < 0)
+    size_t length = 0;
+
+    if (directory < 0 || !procfile_attribute(directory, name, text, sizeof(text)) ||
+        text[0] == '\0')
         return NULL;
-    count = read(fd, text, PATH_MAX);
-    (void)close(fd);
-    if (count <= 0)
-        return NULL;
-    text[count] = '\0';
-    if (text[count - 1] == '\n')
-        text[count - 1] = '\0';
-    return g_strdup(text);
+    length = strlen(text);
+    return g_strndup(text, text[length - 1] == '\n' ? length - 1 : length);
 }
 
-/* "MAJ:MIN" in the file `dev`; NULL: none, or not that. */
-static char *read_number(const char *directory)
+/* "MAJ:MIN" in the file `dev` of `folder`; NULL: none, or not that. */
+static char *read_number(int directory, const char *folder)
 {
-    g_autofree char *text = read_attribute(directory, "dev");
+    g_autofree char *path = g_build_filename(folder, "dev", NULL);
+    g_autofree char *text = read_attribute(directory, path);
     const char *colon = text ? strchr(text, ':') : NULL;
 
     if (!colon || colon == text || text[strspn(text, "0123456789:")] != '\0')
@@ -93,26 +92,35 @@ static gint by_text(gconstpointer left, gconstpointer right)
     return strcmp(*(const char *const *)left, *(const char *const *)right);
 }
 
-/* The numbers of all devices that `directory` has entries for (slaves/, a btrfs's devices/). */
-static void add_entries(GPtrArray *names, const char *directory)
+static DIR *open_list(int directory, const char *folder)
 {
-    g_autoptr(GDir) dir = g_dir_open(directory, 0, NULL);
-    const char *entry = NULL;
+    int fd = directory < 0 ? -1 : openat(directory, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
-    while (dir && (entry = g_dir_read_name(dir))) {
-        g_autofree char *path = g_build_filename(directory, entry, NULL);
+    if (!dir && fd >= 0)
+        (void)close(fd);
+    return dir;
+}
 
-        add_once(names, read_number(path));
-    }
+/* The numbers of all devices that the folder has entries for (slaves/, a btrfs's devices/). */
+static void add_entries(GPtrArray *names, int directory, const char *folder)
+{
+    DIR *dir = open_list(directory, folder);
+    const struct dirent *entry = NULL;
+
+    while (dir && (entry = readdir(dir)))
+        if (entry->d_name[0] != '.')
+            add_once(names, read_number(dirfd(dir), entry->d_name));
+    if (dir)
+        (void)closedir(dir);
     g_ptr_array_sort(names, by_text); /* not as the folder happens to be hashed */
 }
 
 static char *number_of_name(const GraphDevices *devices, const char *kernel_name)
 {
-    g_autofree char *directory =
-        g_build_filename(devices->sysfs, "class", "block", kernel_name, NULL);
+    g_autofree char *folder = g_build_filename("class", "block", kernel_name, NULL);
 
-    return read_number(directory);
+    return read_number(devices->sysfs, folder);
 }
 
 /* The device that `path` names. /dev/mapper/NAME and LVM's /dev/GROUP/VOLUME are links sysfs does
@@ -121,17 +129,16 @@ static char *number_of_path(GraphDevices *devices, const char *path);
 
 /* A bcache device names its cache as a slave, its backing device only by this link. On a backing
  * device `bcache` is a folder, not a link, and the number its own. */
-static void add_bcache(GPtrArray *names, const char *directory, const char *own)
+static void add_bcache(GPtrArray *names, int directory, const char *own)
 {
-    g_autofree char *backing = g_build_filename(directory, "bcache", "..", NULL);
-    g_autofree char *number = read_number(backing);
+    g_autofree char *number = read_number(directory, "bcache/..");
 
     if (number && strcmp(number, own) != 0)
         add_once(names, g_steal_pointer(&number));
 }
 
 /* "DEVNAME=loop0" in a list of such lines. */
-static char *read_name(const char *directory)
+static char *read_name(int directory)
 {
     g_autofree char *text = read_attribute(directory, "uevent");
     g_auto(GStrv) lines = text ? g_strsplit(text, "\n", -1) : NULL;
@@ -145,17 +152,17 @@ static char *read_name(const char *directory)
 static GraphDevice *device_read(GraphDevices *devices, const char *name)
 {
     GraphDevice *device = g_new0(GraphDevice, 1);
-    g_autofree char *directory = g_build_filename(devices->sysfs, "dev", "block", name, NULL);
-    g_autofree char *slaves = g_build_filename(directory, "slaves", NULL);
+    g_autofree char *path = g_build_filename("dev", "block", name, NULL);
+    /* Looked up once, as it is at the end of a link and has some eight things to look for. */
+    int directory =
+        devices->sysfs < 0 ? -1 : openat(devices->sysfs, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     g_autofree char *partition = read_attribute(directory, "partition");
     char *file = read_attribute(directory, "loop/backing_file");
 
     device->below = g_ptr_array_new_with_free_func(g_free);
-    add_entries(device->below, slaves);
-    if (partition) {
-        g_autofree char *disk = g_build_filename(directory, "..", NULL);
-        add_once(device->below, read_number(disk));
-    }
+    add_entries(device->below, directory, "slaves");
+    if (partition)
+        add_once(device->below, read_number(directory, ".."));
     add_bcache(device->below, directory, name);
     if (file && g_str_has_suffix(file, DELETED))
         file[strlen(file) - strlen(DELETED)] = '\0';
@@ -169,6 +176,8 @@ static GraphDevice *device_read(GraphDevices *devices, const char *name)
     }
     device->backing_file = file;
     device->name = file ? read_name(directory) : NULL;
+    if (directory >= 0)
+        (void)close(directory);
     return device;
 }
 
@@ -188,25 +197,26 @@ const GraphDevice *graph_device(GraphDevices *devices, const char *name)
 
 static GHashTable *dm_names(GraphDevices *devices)
 {
-    g_autofree char *class = NULL;
-    g_autoptr(GDir) dir = NULL;
-    const char *entry = NULL;
+    DIR *dir = NULL;
+    const struct dirent *entry = NULL;
 
     if (devices->dm_names)
         return devices->dm_names;
     devices->dm_names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    class = g_build_filename(devices->sysfs, "class", "block", NULL);
-    dir = g_dir_open(class, 0, NULL);
-    while (dir && (entry = g_dir_read_name(dir))) {
-        g_autofree char *path = g_build_filename(class, entry, NULL);
-        char *name = g_str_has_prefix(entry, "dm-") ? read_attribute(path, "dm/name") : NULL;
-        char *number = name ? read_number(path) : NULL;
+    dir = open_list(devices->sysfs, "class/block");
+    while (dir && (entry = readdir(dir))) {
+        g_autofree char *path = g_build_filename(entry->d_name, "dm", "name", NULL);
+        char *name =
+            g_str_has_prefix(entry->d_name, "dm-") ? read_attribute(dirfd(dir), path) : NULL;
+        char *number = name ? read_number(dirfd(dir), entry->d_name) : NULL;
 
         if (number)
             g_hash_table_replace(devices->dm_names, name, number);
         else
             g_free(name);
     }
+    if (dir)
+        (void)closedir(dir);
     return devices->dm_names;
 }
 
@@ -248,25 +258,25 @@ static char *number_of_path(GraphDevices *devices, const char *path)
 
 static GHashTable *btrfs_members(GraphDevices *devices)
 {
-    g_autofree char *top = NULL;
-    g_autoptr(GDir) dir = NULL;
-    const char *uuid = NULL;
+    DIR *dir = NULL;
+    const struct dirent *entry = NULL;
 
     if (devices->members)
         return devices->members;
     devices->members =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
-    top = g_build_filename(devices->sysfs, "fs", "btrfs", NULL);
-    dir = g_dir_open(top, 0, NULL);
-    while (dir && (uuid = g_dir_read_name(dir))) {
-        g_autofree char *list = g_build_filename(top, uuid, "devices", NULL);
+    dir = open_list(devices->sysfs, "fs/btrfs");
+    while (dir && (entry = readdir(dir))) {
+        g_autofree char *list = g_build_filename(entry->d_name, "devices", NULL);
         g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
 
-        add_entries(names, list);
+        add_entries(names, dirfd(dir), list);
         for (unsigned i = 0; i < names->len; i++)
             g_hash_table_replace(devices->members, g_strdup(g_ptr_array_index(names, i)),
                                  g_ptr_array_ref(names));
     }
+    if (dir)
+        (void)closedir(dir);
     return devices->members;
 }
 
