@@ -109,12 +109,14 @@ void fs_stage_ledger_specs(const FsStage *stage, LedgerFilesystemSpec *specs)
     }
 }
 
-void fs_stage_maybe_armed(FsStage *stage)
+/* The manager has all the time of the pre-sync, and none of the writers' time, to take the fds. */
+void fs_stage_maybe_synced(FsStage *stage)
 {
-    if (stage->state != FS_ARMING || !stage->keeper_armed || !stage->stored)
+    if (stage->state != FS_SYNCING || !stage->synced || !stage->stored)
         return;
+    fs_stage_presync_end(stage);
     stage->state = FS_READY;
-    stage->events.opened(stage, stage->user_data);
+    stage->events.synced(stage, stage->user_data);
 }
 
 static void stored(bool stored, gpointer user_data)
@@ -124,7 +126,7 @@ static void stored(bool stored, gpointer user_data)
     stage->stored = true;
     if (!stored)
         log_debug(stage->spec.log, "The service manager does not keep the filesystems' fds");
-    fs_stage_maybe_armed(stage);
+    fs_stage_maybe_synced(stage);
 }
 
 static void fs_stage_store(FsStage *stage)
@@ -264,7 +266,7 @@ void fs_stage_open(FsStage *stage)
 /* --- pre-sync ----------------------------------------------------------------------------------
  */
 
-static int64_t dirty_now(FsStage *stage)
+int64_t fs_stage_dirty(const FsStage *stage)
 {
     WritebackLoad load;
 
@@ -306,7 +308,7 @@ static gboolean gentle_sample(gpointer user_data)
     if (stage->state != FS_SYNCING)
         return G_SOURCE_REMOVE;
     if (!deadline_passed(stage->presync_deadline) &&
-        presync_gentle(&stage->presync, dirty_now(stage), deadline_now())) {
+        presync_gentle(&stage->presync, fs_stage_dirty(stage), deadline_now())) {
         /* The kernel has no event for "less is dirty"; this ends after seconds. */
         fs_stage_timer(stage, PRESYNC_SAMPLE_US, gentle_sample);
         return G_SOURCE_REMOVE;
@@ -326,9 +328,10 @@ void fs_stage_presync_next(FsStage *stage)
 
 void fs_stage_presync(FsStage *stage, Deadline deadline)
 {
-    int64_t dirty = dirty_now(stage);
+    int64_t dirty = fs_stage_dirty(stage);
 
     stage->state = FS_SYNCING;
+    stage->synced = false;
     stage->presync_deadline = deadline;
     presync_init(&stage->presync);
     if (stage->spec.report->dirty_before_bytes < 0)

@@ -11,6 +11,7 @@ typedef struct FsStage FsStage;
 
 typedef struct {
     void (*opened)(FsStage *stage, gpointer user_data); /* opened and armed */
+    /* Synced, and the fds are with the service manager: it can be frozen. */
     void (*synced)(FsStage *stage, gpointer user_data);
     void (*frozen)(FsStage *stage, gpointer user_data); /* everything that must be is frozen */
     /* A step failed; fs_stage_failure() says why. The coordinator rolls back. */

@@ -25,9 +25,9 @@ struct FsStage {
     FsState state;
     GPtrArray *items; /* FsItem *; index is the ledger's and the keeper's */
     unsigned opening;
-    bool armed;        /* ARM was sent */
-    bool keeper_armed; /* and answered */
-    bool stored;       /* the service manager answered, or will not */
+    bool armed;  /* ARM was sent */
+    bool stored; /* the service manager answered, or will not */
+    bool synced; /* nothing more to be synced; events.synced once `stored`, too */
     Presync presync;
     bool gentle; /* write-back settings are changed */
     Deadline presync_deadline;
@@ -48,8 +48,9 @@ struct FsStage {
 
 void fs_stage_fail(FsStage *stage, const char *name, const char *format, ...) G_GNUC_PRINTF(3, 4);
 void fs_stage_timer(FsStage *stage, int64_t delay_us, GSourceFunc func);
-void fs_stage_maybe_armed(FsStage *stage);   /* events.opened when all of it is done */
-void fs_stage_report_failed(FsStage *stage); /* events.failed for the step under way */
+void fs_stage_maybe_synced(FsStage *stage);   /* events.synced when all before a freeze is done */
+int64_t fs_stage_dirty(const FsStage *stage); /* bytes dirty and under write-back; 0: not known */
+void fs_stage_report_failed(FsStage *stage);  /* events.failed for the step under way */
 void fs_stage_presync_next(FsStage *stage);
 void fs_stage_presync_end(FsStage *stage);
 void fs_stage_suspects_look(FsStage *stage, Deadline deadline);

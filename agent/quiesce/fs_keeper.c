@@ -146,13 +146,12 @@ static void on_sync_done(FsStage *stage)
         return;
     }
     if (stage->spec.pre_sync && !deadline_passed(stage->presync_deadline) &&
-        presync_round(&stage->presync, took)) {
+        presync_round(&stage->presync, took, fs_stage_dirty(stage))) {
         fs_stage_presync_next(stage);
         return;
     }
-    fs_stage_presync_end(stage);
-    stage->state = FS_READY;
-    stage->events.synced(stage, stage->user_data);
+    stage->synced = true;
+    fs_stage_maybe_synced(stage);
 }
 
 static void froze_failed(FsStage *stage, FsItem *item, int error_number)
@@ -279,8 +278,10 @@ void fs_stage_message(FsStage *stage, const KeeperMessage *message)
         return; /* said by a new one, which knows nothing of this stage */
     switch ((KeeperMessageType)message->type) {
     case KEEPER_ARMED:
-        stage->keeper_armed = true;
-        fs_stage_maybe_armed(stage);
+        if (stage->state == FS_ARMING) {
+            stage->state = FS_READY;
+            stage->events.opened(stage, stage->user_data);
+        }
         break;
     case KEEPER_SYNCED:
         on_synced(stage, message);

@@ -24,13 +24,14 @@ bool presync_gentle(Presync *presync, int64_t bytes, int64_t now_us)
     return now_us - presync->lowest_at_us < PRESYNC_STALL_US;
 }
 
-bool presync_round(Presync *presync, int64_t duration_us)
+bool presync_round(Presync *presync, int64_t duration_us, int64_t bytes)
 {
     int64_t before = presync->last_round_us;
 
     presync->last_round_us = duration_us;
     presync->rounds++;
-    if (duration_us <= PRESYNC_SHORT_US || presync->rounds >= PRESYNC_ROUNDS_MAX)
+    if (duration_us <= PRESYNC_SHORT_US || bytes <= PRESYNC_LITTLE_BYTES ||
+        presync->rounds >= PRESYNC_ROUNDS_MAX)
         return false;
     return before < 0 || duration_us < before - before / 4;
 }

@@ -43,15 +43,17 @@ static void test_rounds_shrink_or_end(void)
     Presync presync;
 
     presync_init(&presync);
-    g_assert_true(presync_round(&presync, 900000));
-    g_assert_true(presync_round(&presync, 300000));
-    g_assert_false(presync_round(&presync, 290000)); /* pays no more */
+    g_assert_true(presync_round(&presync, 900000, 64 * MIB));
+    g_assert_true(presync_round(&presync, 300000, 64 * MIB));
+    g_assert_false(presync_round(&presync, 290000, 64 * MIB)); /* pays no more */
     presync_init(&presync);
-    g_assert_false(presync_round(&presync, PRESYNC_SHORT_US));
+    g_assert_false(presync_round(&presync, PRESYNC_SHORT_US, 64 * MIB));
+    presync_init(&presync);
+    g_assert_false(presync_round(&presync, 900000, PRESYNC_LITTLE_BYTES));
     presync_init(&presync);
     for (unsigned i = 1; i < PRESYNC_ROUNDS_MAX; i++)
-        g_assert_true(presync_round(&presync, 8000000 >> i));
-    g_assert_false(presync_round(&presync, 100000)); /* the limit of rounds */
+        g_assert_true(presync_round(&presync, 8000000 >> i, 64 * MIB));
+    g_assert_false(presync_round(&presync, 100000, 64 * MIB)); /* the limit of rounds */
 }
 
 /* --- profile -----------------------------------------------------------------------------------
