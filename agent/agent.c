@@ -262,6 +262,7 @@ Agent *agent_new(const AgentPaths *paths, Config *config, AgentReload reload, gp
     agent->reload_data = user_data;
     json_object_seed(0); /* reads /dev/urandom: now, not at the first request while frozen */
     agent->stored_fds = g_array_new(FALSE, FALSE, sizeof(int));
+    agent->group_fds = g_array_new(FALSE, FALSE, sizeof(int));
     agent->loop = g_main_loop_new(NULL, FALSE);
     agent->log = log_new(paths->program, config->log_level, NULL);
     agent->notify = notify_new(g_getenv("NOTIFY_SOCKET"));
@@ -270,6 +271,7 @@ Agent *agent_new(const AgentPaths *paths, Config *config, AgentReload reload, gp
     if (!profile || !channels_add(agent, error))
         return NULL;
     open_ledger(agent);
+    channels_place_group(agent);
     build_coordinator(agent, profile);
     return g_steal_pointer(&agent);
 }
@@ -288,6 +290,7 @@ void agent_free(Agent *agent)
     fdstore_free(agent->store);
     logind_free(agent->logind);
     g_array_unref(agent->stored_fds);
+    g_array_unref(agent->group_fds);
     notify_free(agent->notify);
     log_free(agent->log);
     config_free(agent->config);

@@ -10,8 +10,11 @@
 
 #include "commands/exec_table.h"
 #include "commands/file_table.h"
+#include "sys/ledger_kept.h"
 
 #include <errno.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -125,6 +128,55 @@ static void keep_stored(GArray *fds, unsigned index, int fd)
     g_array_index(fds, int, index) = fd;
 }
 
+static bool take_hold(Agent *agent, const char *name, int fd)
+{
+    unsigned index = 0;
+
+    if (fdstore_is_group(name)) {
+        g_array_append_val(agent->group_fds, fd);
+        fdstore_found(agent->store, -1);
+    } else if (fdstore_index(name, FDSTORE_HOLDS, &index)) {
+        keep_stored(agent->stored_fds, index, fd);
+        fdstore_found(agent->store, (int)index);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* The ledger's filesystem with the device of `fd`; -1: none. */
+static int place_of(const Agent *agent, int fd)
+{
+    LedgerOperation last = {0};
+    struct stat status;
+
+    if (!agent->ledger || fstat(fd, &status) < 0)
+        return -1;
+    ledger_last(agent->ledger, &last);
+    for (unsigned i = 0; i < last.n_filesystems; i++) {
+        const KeeperLedgerFilesystem *held = ledger_filesystem(agent->ledger, i);
+
+        if (makedev(held->major, held->minor) == status.st_dev)
+            return (int)i;
+    }
+    return -1;
+}
+
+void channels_place_group(Agent *agent)
+{
+    for (unsigned i = 0; i < agent->group_fds->len; i++) {
+        int fd = g_array_index(agent->group_fds, int, i);
+        int index = place_of(agent, fd);
+
+        if (index >= 0)
+            keep_stored(agent->stored_fds, (unsigned)index, fd);
+        else
+            (void)close(fd); /* of an operation that the ledger does not know any more */
+    }
+    if (agent->group_fds->len > 0 && agent->stored_fds->len == 0)
+        fdstore_remove(agent->store, 0);
+}
+
 /* What systemd hands over are sockets to listen on, and stored fds, told apart by name. */
 static bool add_from_systemd(Agent *agent, GError **error)
 {
@@ -136,10 +188,8 @@ static bool add_from_systemd(Agent *agent, GError **error)
         unsigned index = 0;
         Channel *channel = NULL;
 
-        if (fdstore_index(names[i], FDSTORE_HOLDS, &index)) {
-            keep_stored(agent->stored_fds, index, SD_LISTEN_FDS_START + i);
+        if (take_hold(agent, names[i], SD_LISTEN_FDS_START + i))
             continue;
-        }
         if (fdstore_index(names[i], FDSTORE_PORTS, &index)) {
             keep_stored(agent->port_fds, index, SD_LISTEN_FDS_START + i);
             continue;

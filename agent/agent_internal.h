@@ -42,6 +42,7 @@ struct Agent {
     Logind *logind;     /* NULL in agent_recover() */
     Bus *bus;           /* so is this */
     GArray *stored_fds; /* int, by ledger index */
+    GArray *group_fds;  /* int: to be found in the ledger by their devices */
     GArray *port_fds;   /* int, by channel: from the program before this one */
     Renew *renew;       /* NULL in agent_recover() */
     Coordinator *coordinator;
@@ -58,6 +59,7 @@ struct Agent {
 /* agent_channels.c */
 bool channels_add(Agent *agent, GError **error); /* systemd's sockets, else the configured ones */
 bool channels_open(Agent *agent, GError **error);
+void channels_place_group(Agent *agent); /* group_fds into stored_fds, once the ledger is open */
 void channels_close(Agent *agent);
 void channels_free(Agent *agent);
 void channels_watch_program(Agent *agent); /* from now on a new program can take over */

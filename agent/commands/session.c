@@ -33,7 +33,7 @@ struct Session {
     uint64_t running_since; /* `reads` when the running call began */
     bool serving;           /* in serve(): answers given at once do not recurse */
     bool eof;
-    GSource *silence;
+    GSource *silence, *turn;
 };
 
 static void serve(Session *session);
@@ -63,6 +63,7 @@ void session_free(Session *session)
     if (!session)
         return;
     deadline_source_clear(&session->silence);
+    deadline_source_clear(&session->turn);
     if (session->running)
         call_orphan(session->running);
     g_queue_clear_full(&session->queue, (GDestroyNotify)entry_free);
@@ -114,15 +115,38 @@ static void begin_call(Session *session, Entry *entry)
     call_run(session->running);
 }
 
-/* Serves what waits in line until a call does not answer at once. */
+static gboolean next_turn(gpointer user_data)
+{
+    Session *session = user_data;
+
+    deadline_source_clear(&session->turn);
+    serve(session);
+    return G_SOURCE_REMOVE;
+}
+
+/* The other channels' turn. */
+static void yield_turn(Session *session)
+{
+    if (!session->turn)
+        session->turn = deadline_source_new(deadline_in(0), next_turn, session);
+}
+
+/* Serves what waits in line until a call does not answer at once, or its time is over. */
 static void serve(Session *session)
 {
+    Deadline end = deadline_in(SESSION_TURN_US);
+    bool first = true;
     Entry *entry = NULL;
 
     if (session->serving)
         return;
     session->serving = true;
     while (!session->running && (entry = g_queue_peek_head(&session->queue)) && !entry->parsing) {
+        if (!first && deadline_passed(end)) {
+            yield_turn(session);
+            break;
+        }
+        first = false;
         (void)g_queue_pop_head(&session->queue);
         session->queued_bytes -= entry->size;
         if (entry->failed)

@@ -14,6 +14,7 @@
 
 #define SESSION_QUEUE_REQUESTS 256u               /* no host pipelines more than two */
 #define SESSION_QUEUE_BYTES    ((size_t)64 << 20) /* of waiting requests: one of the largest */
+#define SESSION_TURN_US        (5 * USEC_PER_MSEC) /* a read may bring a hundred requests of some ms */
 #define SESSION_SILENCE_US     (5 * USEC_PER_SEC) /* libvirt gives a sync 5 s, then it starts anew */
 
 typedef struct Session Session;

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 void fs_stage_fail(FsStage *stage, const char *name, const char *format, ...)
@@ -132,6 +133,7 @@ static void stored(bool stored, gpointer user_data)
 static void fs_stage_store(FsStage *stage)
 {
     g_autofree int *fds = g_new0(int, stage->items->len + 1);
+    g_autofree dev_t *devices = g_new0(dev_t, stage->items->len + 1);
 
     stage->stored = stage->spec.store == NULL;
     if (stage->stored)
@@ -140,8 +142,10 @@ static void fs_stage_store(FsStage *stage)
         const FsItem *item = g_ptr_array_index(stage->items, i);
 
         fds[i] = item->to_freeze ? item->fd : -1;
+        devices[i] = makedev(item->mount->major, item->mount->minor);
     }
-    fdstore_put(stage->spec.store, fds, stage->items->len, deadline_in(FS_STORE_US), stored, stage);
+    fdstore_put(stage->spec.store, fds, devices, stage->items->len, deadline_in(FS_STORE_US),
+                stored, stage);
 }
 
 /* The ledger was laid out before the opens and the keeper counts as the ledger does, so what could

@@ -13,21 +13,27 @@
 #include <glib-unix.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define INDEX_MAX (KEEPER_FILESYSTEMS_MAX - 1)
+#define GROUP_MAX 128u /* fds in one message; the kernel takes 253 */
+#define GROUP     "hold-these"
 
 static const char *const PREFIXES[] = {[FDSTORE_HOLDS] = "hold-", [FDSTORE_PORTS] = "port-"};
 
 typedef struct {
     char *text;
-    int fd;         /* owned; -1: none */
-    unsigned index; /* of what is stored or removed */
+    int fds[GROUP_MAX]; /* owned */
+    unsigned n_fds;     /* 0: something else than a store is said */
+    unsigned index;     /* of what is stored or removed */
 } Packet;
 
 struct FdStore {
     const char *prefix;
-    int fd; /* -1: no manager */
+    int fd;            /* -1: no manager */
+    bool grouped;      /* GROUP was put or found */
+    GHashTable *alone; /* index + 1 of what was put or found under a name of its own */
     GQueue queue;
     GSource *writable, *barrier, *timer;
     int barrier_fd;
@@ -39,8 +45,8 @@ static void packet_free(gpointer data)
 {
     Packet *packet = data;
 
-    if (packet->fd >= 0)
-        (void)close(packet->fd);
+    for (unsigned i = 0; i < packet->n_fds; i++)
+        (void)close(packet->fds[i]);
     g_free(packet->text);
     g_free(packet);
 }
@@ -50,18 +56,19 @@ static int send_packet(const FdStore *store, const Packet *packet)
 {
     union {
         struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
+        char bytes[CMSG_SPACE(GROUP_MAX * sizeof(int))];
     } control = {0};
+    const size_t size = packet->n_fds * sizeof(int);
     struct iovec part = {packet->text, strlen(packet->text)};
     struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
 
-    if (packet->fd >= 0) {
+    if (packet->n_fds > 0) {
         header.msg_control = &control;
-        header.msg_controllen = sizeof control;
+        header.msg_controllen = CMSG_SPACE(size);
         control.header.cmsg_level = SOL_SOCKET;
         control.header.cmsg_type = SCM_RIGHTS;
-        control.header.cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(&control.header), &packet->fd, sizeof packet->fd);
+        control.header.cmsg_len = CMSG_LEN(size);
+        memcpy(CMSG_DATA(&control.header), packet->fds, size);
     }
     return sendmsg(store->fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ? 0 : errno;
 }
@@ -108,15 +115,24 @@ static GSource *watch(int fd, GIOCondition condition, GUnixFDSourceFunc func, Fd
     return source;
 }
 
-/* Takes over `text` and `fd`. */
-static void say(FdStore *store, char *text, int fd, unsigned index)
+/* Takes over the packet. */
+static void say(FdStore *store, Packet *packet)
 {
-    Packet *packet = g_new0(Packet, 1);
-
-    *packet = (Packet){text, fd, index};
     g_queue_push_tail(&store->queue, packet);
     if (!store->writable)
         store->writable = watch(store->fd, G_IO_OUT, on_writable, store);
+}
+
+/* Takes over `text` and `fd`, which may be -1. */
+static Packet *packet_new(char *text, int fd, unsigned index)
+{
+    Packet *packet = g_new0(Packet, 1);
+
+    packet->text = text;
+    packet->index = index;
+    if (fd >= 0)
+        packet->fds[packet->n_fds++] = fd;
+    return packet;
 }
 
 /* --- the confirmation --------------------------------------------------------------------------
@@ -164,29 +180,61 @@ static bool begin_barrier(FdStore *store)
         return false;
     store->barrier_fd = pair[0];
     store->barrier = watch(pair[0], G_IO_HUP | G_IO_ERR, on_barrier, store);
-    say(store, g_strdup("BARRIER=1"), pair[1], 0);
+    say(store, packet_new(g_strdup("BARRIER=1"), pair[1], 0));
     return true;
 }
 
-void fdstore_put(FdStore *store, const int *fds, unsigned count, Deadline deadline,
-                 FdStoreDone done, gpointer user_data)
+/* FDPOLL=0: the manager must not watch it, nor drop it for what it sees. */
+static char *store_text(const char *name)
+{
+    return g_strdup_printf("FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
+}
+
+/* Takes over `fd`. */
+static void put_alone(FdStore *store, int fd, unsigned index)
+{
+    g_autofree char *name = g_strdup_printf("%s%u", store->prefix, index);
+
+    g_hash_table_add(store->alone, GUINT_TO_POINTER(index + 1));
+    say(store, packet_new(store_text(name), fd, index));
+}
+
+/* Takes over `fd`. In one message with others, which costs the manager little more than one. */
+static void put_together(FdStore *store, Packet **group, int fd)
+{
+    if (!*group)
+        *group = packet_new(store_text(GROUP), -1, 0);
+    (*group)->fds[(*group)->n_fds++] = fd;
+    store->grouped = true;
+    if ((*group)->n_fds == GROUP_MAX)
+        say(store, g_steal_pointer(group));
+}
+
+void fdstore_put(FdStore *store, const int *fds, const dev_t *devices, unsigned count,
+                 Deadline deadline, FdStoreDone done, gpointer user_data)
 {
     bool complete = store->fd >= 0;
+    Packet *group = NULL;
 
     end_wait(store);
     store->done = done;
     store->user_data = user_data;
     for (unsigned i = 0; i < count && complete; i++) {
         int copy = fds[i] >= 0 ? fcntl(fds[i], F_DUPFD_CLOEXEC, 0) : -1;
+        struct stat status;
 
         if (fds[i] < 0)
             continue;
         complete = copy >= 0;
-        /* FDPOLL=0: the manager must not watch it, nor drop it for what it sees. */
-        if (complete)
-            say(store, g_strdup_printf("FDSTORE=1\nFDNAME=%s%u\nFDPOLL=0", store->prefix, i), copy,
-                i);
+        if (!complete)
+            break;
+        if (devices && fstat(copy, &status) == 0 && status.st_dev == devices[i])
+            put_together(store, &group, copy);
+        else
+            put_alone(store, copy, i);
     }
+    if (group)
+        say(store, group);
     if (!complete || !begin_barrier(store))
         deadline = deadline_in(0);
     store->timer = deadline_source_new(deadline, on_deadline, store);
@@ -209,9 +257,9 @@ static void drop_unsent(FdStore *store, unsigned count)
         Packet *packet = link->data;
 
         next = link->next;
-        if (packet->fd < 0 && packet->index >= count)
+        if (packet->n_fds == 0 && packet->index >= count)
             continue;
-        if (packet->fd >= 0)
+        if (packet->n_fds > 0)
             fail(store);
         packet_free(packet);
         g_queue_delete_link(&store->queue, link);
@@ -223,8 +271,23 @@ void fdstore_remove(FdStore *store, unsigned count)
     if (!store || store->fd < 0)
         return;
     drop_unsent(store, count);
-    for (unsigned i = 0; i < count; i++)
-        say(store, g_strdup_printf("FDSTOREREMOVE=1\nFDNAME=%s%u", store->prefix, i), -1, i);
+    if (store->grouped)
+        say(store, packet_new(g_strdup("FDSTOREREMOVE=1\nFDNAME=" GROUP), -1, INDEX_MAX + 1));
+    store->grouped = false;
+    for (unsigned i = 0; i < count; i++) {
+        if (!g_hash_table_remove(store->alone, GUINT_TO_POINTER(i + 1)))
+            continue;
+        say(store,
+            packet_new(g_strdup_printf("FDSTOREREMOVE=1\nFDNAME=%s%u", store->prefix, i), -1, i));
+    }
+}
+
+void fdstore_found(FdStore *store, int index)
+{
+    if (index < 0)
+        store->grouped = true;
+    else
+        g_hash_table_add(store->alone, GUINT_TO_POINTER((unsigned)index + 1));
 }
 
 /* --- life --------------------------------------------------------------------------------------
@@ -237,6 +300,7 @@ FdStore *fdstore_new(const char *socket_address, FdStoreKind kind)
     socklen_t length = 0;
 
     store->prefix = PREFIXES[kind];
+    store->alone = g_hash_table_new(NULL, NULL);
     store->fd = store->barrier_fd = -1;
     g_queue_init(&store->queue);
     if (!socket_address || !notify_address(socket_address, &address, &length))
@@ -257,9 +321,15 @@ void fdstore_free(FdStore *store)
     end_wait(store);
     deadline_source_clear(&store->writable);
     g_queue_clear_full(&store->queue, packet_free);
+    g_hash_table_unref(store->alone);
     if (store->fd >= 0)
         (void)close(store->fd);
     g_free(store);
+}
+
+bool fdstore_is_group(const char *name)
+{
+    return name && strcmp(name, GROUP) == 0;
 }
 
 bool fdstore_index(const char *name, FdStoreKind kind, unsigned *ret_index)

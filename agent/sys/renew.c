@@ -102,7 +102,7 @@ void renew_consider(Renew *renew)
         return;
     renew->stored = renew->spec.ports(fds, RENEW_PORTS_MAX, renew->spec.user_data);
     renew->storing = true;
-    fdstore_put(renew->store, fds, renew->stored, deadline_in(RENEW_STORE_US), on_stored, renew);
+    fdstore_put(renew->store, fds, NULL, renew->stored, deadline_in(RENEW_STORE_US), on_stored, renew);
 }
 
 static gboolean on_impatient(gpointer user_data)
@@ -137,6 +137,9 @@ void renew_settled(Renew *renew, bool settled)
 
 void renew_took(Renew *renew, unsigned count)
 {
-    if (renew && count > 0)
-        fdstore_remove(renew->store, count);
+    if (!renew)
+        return;
+    for (unsigned i = 0; i < count; i++)
+        fdstore_found(renew->store, (int)i);
+    fdstore_remove(renew->store, count);
 }

@@ -10,6 +10,9 @@ import testbed
 from testbed import Host, Served, Testbed, wait_for
 
 
+BURST = 150  # of the shortest requests; with what follows one read of a port takes them all
+
+
 class Protocol(Served):
     """Every case ends with a request that works: nothing is lost by bad input."""
 
@@ -108,6 +111,21 @@ class Protocol(Served):
         # A parse on the main loop takes more than a second; one late ping may be this machine's.
         self.assertLess(times[len(times) * 99 // 100 - 1], 0.1 * testbed.SPEED)
         self.assertLess(times[-1], 0.5 * testbed.SPEED)
+
+    def test_a_burst_leaves_the_other_channels_their_turn(self) -> None:
+        """As many requests as one read brings: the other host is answered between them."""
+        other = self.bed.host()
+        other.ping()
+        self.works()
+        clock = b'{"execute":"guest-get-time"}\n'
+        self.host.send(b'{"execute":"guest-info"}\n' * BURST + clock)
+        other.send(clock)
+        between = other.reply()["return"]
+        for _ in range(BURST):
+            self.assertIn("version", self.host.reply()["return"])
+        self.assertLess(between, self.host.reply()["return"], "all of the burst came first")
+        other.close()
+        self.works()
 
     def test_half_a_request_then_silence(self) -> None:
         self.host.send(b'{"execute":"guest-pi')

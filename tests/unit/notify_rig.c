@@ -26,28 +26,41 @@ int notify_rig_bind(const char *text)
     return fd;
 }
 
-char *notify_rig_receive(int fd, int *ret_fd)
+char *notify_rig_receive_fds(int fd, int *ret_fds, unsigned *ret_count)
 {
     char buffer[4096];
     union {
         struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
+        char bytes[CMSG_SPACE(NOTIFY_RIG_FDS * sizeof(int))];
     } control = {0};
     struct iovec part = {buffer, sizeof buffer};
     struct msghdr header = {.msg_iov = &part,
                             .msg_iovlen = 1,
-                            .msg_control = ret_fd ? &control : NULL,
-                            .msg_controllen = ret_fd ? sizeof control : 0};
+                            .msg_control = ret_fds ? &control : NULL,
+                            .msg_controllen = ret_fds ? sizeof control : 0};
     ssize_t count = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
-    if (ret_fd)
-        *ret_fd = -1;
+    *ret_count = 0;
     if (count < 0)
         return NULL;
     g_assert_cmpint(header.msg_flags & (MSG_CTRUNC | MSG_TRUNC), ==, 0);
-    if (ret_fd && header.msg_controllen > 0)
-        memcpy(ret_fd, CMSG_DATA(&control.header), sizeof *ret_fd);
+    if (ret_fds && header.msg_controllen > 0) {
+        *ret_count = (unsigned)((control.header.cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        memcpy(ret_fds, CMSG_DATA(&control.header), *ret_count * sizeof(int));
+    }
     return g_strndup(buffer, (size_t)count);
+}
+
+char *notify_rig_receive(int fd, int *ret_fd)
+{
+    int fds[NOTIFY_RIG_FDS];
+    unsigned count = 0;
+    char *text = notify_rig_receive_fds(fd, ret_fd ? fds : NULL, &count);
+
+    g_assert_cmpuint(count, <=, 1);
+    if (ret_fd)
+        *ret_fd = count > 0 ? fds[0] : -1;
+    return text;
 }
 
 void notify_rig_fill(const char *path)

@@ -12,6 +12,9 @@ int notify_rig_bind(const char *text);
 /* The next datagram or NULL. `ret_fd` gets the fd that came with it, -1 for none; it may be NULL
  * where none can come. */
 char *notify_rig_receive(int fd, int *ret_fd);
+/* The same with up to NOTIFY_RIG_FDS of them. */
+#define NOTIFY_RIG_FDS 253
+char *notify_rig_receive_fds(int fd, int *ret_fds, unsigned *ret_count);
 /* The manager reads nothing any more and its queue is full. */
 void notify_rig_fill(const char *path);
 /* Reads what notify_rig_fill() sent. */

@@ -18,9 +18,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILES   3
-#define MANY    64 /* more than a socket's queue holds on most machines */
-#define AT_ONCE MSEC(100)
+#define FILES    3
+#define MANY     64  /* more than a socket's queue holds on most machines */
+#define TOO_MANY 130 /* fds for one message */
+#define AT_ONCE  MSEC(100)
 
 typedef struct {
     char *directory, *path;
@@ -71,7 +72,8 @@ static void put(Fixture *fixture, int64_t wait_us)
 {
     unsigned done = fixture->done;
 
-    fdstore_put(fixture->store, fixture->files, FILES, deadline_in(wait_us), on_done, fixture);
+    fdstore_put(fixture->store, fixture->files, NULL, FILES, deadline_in(wait_us), on_done,
+                fixture);
     g_assert_cmpuint(fixture->done, ==, done); /* never from within */
 }
 
@@ -161,7 +163,7 @@ static void what_has_no_fd_keeps_its_index(Fixture *fixture, gconstpointer data)
     int fds[FILES + 1] = {-1, fixture->files[1], -1, fixture->files[2]};
 
     (void)data;
-    fdstore_put(fixture->store, fds, FILES + 1, deadline_in(LOOP_WAIT_US), on_done, fixture);
+    fdstore_put(fixture->store, fds, NULL, FILES + 1, deadline_in(LOOP_WAIT_US), on_done, fixture);
     expect_stored(fixture, 1, fixture->files[1]);
     expect_stored(fixture, 3, fixture->files[2]);
     close(expect_barrier(fixture));
@@ -202,7 +204,8 @@ static void a_second_put_replaces_the_first(Fixture *fixture, gconstpointer data
     int first, second;
 
     (void)data;
-    fdstore_put(fixture->store, fixture->files, FILES, deadline_in(MSEC(50)), on_done, &other);
+    fdstore_put(fixture->store, fixture->files, NULL, FILES, deadline_in(MSEC(50)), on_done,
+                &other);
     put(fixture, LOOP_WAIT_US);
     first = expect_all(fixture);
     second = expect_all(fixture);
@@ -222,9 +225,75 @@ static void more_than_the_queue_holds_goes_in_order(Fixture *fixture, gconstpoin
     (void)data;
     for (unsigned i = 0; i < MANY; i++)
         fds[i] = fixture->files[i % FILES];
-    fdstore_put(fixture->store, fds, MANY, deadline_in(LOOP_WAIT_US), on_done, fixture);
+    fdstore_put(fixture->store, fds, NULL, MANY, deadline_in(LOOP_WAIT_US), on_done, fixture);
     for (unsigned i = 0; i < MANY; i++)
         expect_stored(fixture, i, fds[i]);
+    close(expect_barrier(fixture));
+    loop_until(fixture->done == 1);
+    g_assert_true(fixture->stored);
+}
+
+/* What its device tells apart goes in one message; what it does not keeps its index. */
+static void many_go_together(Fixture *fixture, gconstpointer data)
+{
+    struct stat status;
+    dev_t devices[FILES];
+    int fds[NOTIFY_RIG_FDS], alone = -1;
+    unsigned count = 0;
+    g_autofree char *text = NULL;
+
+    (void)data;
+    g_assert_cmpint(fstat(fixture->files[0], &status), ==, 0);
+    for (unsigned i = 0; i < FILES; i++)
+        devices[i] = status.st_dev + (i == 1); /* memfds are all of one */
+    fdstore_put(fixture->store, fixture->files, devices, FILES, deadline_in(LOOP_WAIT_US), on_done,
+                fixture);
+    expect_stored(fixture, 1, fixture->files[1]);
+    loop_until(text || (text = notify_rig_receive_fds(fixture->manager, fds, &count)));
+    g_assert_cmpstr(text, ==, "FDSTORE=1\nFDNAME=hold-these\nFDPOLL=0");
+    g_assert_cmpuint(count, ==, FILES - 1);
+    for (unsigned i = 0; i < count; i++)
+        close(fds[i]);
+    close(expect_barrier(fixture));
+    loop_until(fixture->done == 1);
+    g_assert_true(fixture->stored);
+    fdstore_remove(fixture->store, FILES);
+    g_free(text);
+    text = next(fixture, &alone);
+    g_assert_cmpstr(text, ==, "FDSTOREREMOVE=1\nFDNAME=hold-these");
+    expect_removed(fixture, 1);
+    fdstore_remove(fixture->store, FILES);
+    expect_nothing(fixture); /* it is gone already */
+}
+
+/* More than one message takes. */
+static void more_than_a_message_takes(Fixture *fixture, gconstpointer data)
+{
+    struct stat status;
+    dev_t devices[TOO_MANY];
+    int fds[TOO_MANY];
+    unsigned seen = 0;
+
+    (void)data;
+    g_assert_cmpint(fstat(fixture->files[0], &status), ==, 0);
+    for (unsigned i = 0; i < TOO_MANY; i++) {
+        fds[i] = fixture->files[i % FILES];
+        devices[i] = status.st_dev;
+    }
+    fdstore_put(fixture->store, fds, devices, TOO_MANY, deadline_in(LOOP_WAIT_US), on_done,
+                fixture);
+    while (seen < TOO_MANY) {
+        int got[NOTIFY_RIG_FDS];
+        unsigned count = 0;
+        g_autofree char *text = NULL;
+
+        loop_until(text || (text = notify_rig_receive_fds(fixture->manager, got, &count)));
+        g_assert_cmpstr(text, ==, "FDSTORE=1\nFDNAME=hold-these\nFDPOLL=0");
+        g_assert_cmpuint(count, >, 0);
+        for (unsigned i = 0; i < count; i++)
+            close(got[i]);
+        seen += count;
+    }
     close(expect_barrier(fixture));
     loop_until(fixture->done == 1);
     g_assert_true(fixture->stored);
@@ -282,10 +351,18 @@ static void may_be_freed_with_messages_unsent(Fixture *fixture, gconstpointer da
 /* --- removing ----------------------------------------------------------------------------------
  */
 
+/* By the start before. */
+static void found_all(const Fixture *fixture)
+{
+    for (int i = 0; i < FILES; i++)
+        fdstore_found(fixture->store, i);
+}
+
 static void removes_by_name(Fixture *fixture, gconstpointer data)
 {
     (void)data;
     fdstore_remove(NULL, FILES);
+    found_all(fixture);
     fdstore_remove(fixture->store, FILES);
     for (unsigned i = 0; i < FILES; i++)
         expect_removed(fixture, i);
@@ -311,6 +388,7 @@ static void no_removal_is_forgotten(Fixture *fixture, gconstpointer data)
 {
     (void)data;
     notify_rig_fill(fixture->path);
+    found_all(fixture);
     fdstore_remove(fixture->store, FILES);
     put(fixture, LOOP_WAIT_US);
     fdstore_cancel(fixture->store);
@@ -406,6 +484,8 @@ int main(int argc, char **argv)
     ADD(a_manager_that_went_away_has_not_stored);
     ADD(a_second_put_replaces_the_first);
     ADD(more_than_the_queue_holds_goes_in_order);
+    ADD(many_go_together);
+    ADD(more_than_a_message_takes);
     ADD(a_full_socket_holds_up_nothing);
     ADD(a_full_socket_is_not_stored_in_time);
     ADD(cancelled_it_tells_nobody);

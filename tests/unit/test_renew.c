@@ -232,7 +232,6 @@ static void stays_when_something_began(Fixture *fixture, gconstpointer data)
     barrier = expect_stored(fixture);
     renew_settled(fixture->renew, false);
     close(barrier);
-    expect(fixture, "FDSTOREREMOVE=1\nFDNAME=port-0", NULL);
     expect(fixture, "FDSTOREREMOVE=1\nFDNAME=port-1", NULL);
     expect_nothing(fixture);
     renew_settled(fixture->renew, true);
