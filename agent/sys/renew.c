@@ -102,7 +102,8 @@ void renew_consider(Renew *renew)
         return;
     renew->stored = renew->spec.ports(fds, RENEW_PORTS_MAX, renew->spec.user_data);
     renew->storing = true;
-    fdstore_put(renew->store, fds, NULL, renew->stored, deadline_in(RENEW_STORE_US), on_stored, renew);
+    fdstore_put(renew->store, fds, NULL, renew->stored, deadline_in(RENEW_STORE_US), on_stored,
+                renew);
 }
 
 static gboolean on_impatient(gpointer user_data)

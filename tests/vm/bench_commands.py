@@ -105,5 +105,5 @@ def measure_commands(lab: Lab, rows: Rows) -> None:
             ("the same in one piece", lambda host: read_file(host, FILE_MIB << 20))):
         ours, theirs = (best_ms(lambda host=host: call(host)) for host in both)
         rows.add(what, ours, theirs, "ms", NOISE)
-    measure_polls(lab, rows, stock)
     lab.vm.run(f"rm {FILE}; for i in $(seq {INTERFACES}); do ip link del br$i; done", timeout=120)
+    measure_polls(lab, rows, stock)

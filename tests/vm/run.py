@@ -34,12 +34,12 @@ import test_session
 import test_warnings
 from vmlab.image import build
 
-GROUPS = (test_freeze, test_faults, test_bus, test_session, test_warnings, test_channels,
-          test_commands, test_compare, test_reach, test_readme, test_libvirt, test_package)
+# The longest first.
+GROUPS = (matrix, test_compare, test_libvirt, test_package, test_reach, test_freeze, test_faults,
+          test_confined, test_bus, test_session, test_warnings, test_channels, test_commands, soak,
+          test_readme)
 # A case waits more than it computes: three machines keep two processors busy.
 SLOTS = int(os.environ.get("QUIESCED_VM_SLOTS", "3"))
-# Named on the command line only: they take long.
-ON_REQUEST = (soak, matrix, test_confined)
 
 
 class Tally:
@@ -148,7 +148,7 @@ def main() -> int:
     tally = Tally()
     jobs: queue.SimpleQueue = queue.SimpleQueue()
     total = 0
-    for group in GROUPS + (ON_REQUEST if wanted else ()):
+    for group in GROUPS:
         cases = [case for case in group.CASES if is_wanted(group, case, wanted)]
         total += len(cases)
         run = GroupRun(tally, group, cases, tree)

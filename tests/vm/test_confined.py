@@ -17,7 +17,7 @@ class Confined(test_reach.Reach):
         self.vm.put("/etc/systemd/system/quiesced.service.d/tight.conf",
                     TIGHT.read_text(encoding="utf-8"))
         self.vm.put("/etc/quiesced/quiesced.conf.d/block.conf", f"[rpc]\nblock={BLOCKED}\n")
-        self.vm.run("systemctl daemon-reload")
+        self.vm.run("systemctl daemon-reload; systemctl restart quiesced.service", timeout=60)
         super().begin()
 
 
