@@ -19,6 +19,7 @@ from pathlib import Path
 
 import matrix
 import soak
+import test_apparmor
 import test_bus
 import test_channels
 import test_commands
@@ -36,8 +37,8 @@ from vmlab.image import build
 
 # The longest first.
 GROUPS = (matrix, test_compare, test_libvirt, test_package, test_reach, test_freeze, test_faults,
-          test_confined, test_bus, test_session, test_warnings, test_channels, test_commands, soak,
-          test_readme)
+          test_confined, test_apparmor, test_bus, test_session, test_warnings, test_channels,
+          test_commands, soak, test_readme)
 # A case waits more than it computes: three machines keep two processors busy.
 SLOTS = int(os.environ.get("QUIESCED_VM_SLOTS", "3"))
 
