@@ -6,7 +6,7 @@ SPDX-License-Identifier: LGPL-2.1-or-later
 import statistics
 import time
 
-from bench_lab import DISKS, Lab
+from bench_lab import DISKS, TRIES, Lab
 from bench_rows import Rows, note
 from vmlab.host import AgentHost
 from vmlab.machine import Vm
@@ -72,10 +72,17 @@ def anon_kib(vm: Vm, names: str) -> int:
                       "awk '{s += $2} END {print s + 0}'"))
 
 
+def best_stalls(vm: Vm, host: AgentHost) -> tuple[dict[str, int], float]:
+    """The try whose worst was least. Every 5 s ext4 commits its journal, and who writes meanwhile
+    waits until that is through the disk's queue; a try in which this met the write-back says nothing
+    of the agent."""
+    return min((stalls(vm, host) for _ in range(TRIES)), key=lambda one: max(one[0].values()))
+
+
 def measure_stalls(lab: Lab, rows: Rows) -> None:
     stock = lab.start_stock()
-    theirs, their_freeze = stalls(lab.vm, stock)
-    ours, our_freeze = stalls(lab.vm, lab.host)
+    theirs, their_freeze = best_stalls(lab.vm, stock)
+    ours, our_freeze = best_stalls(lab.vm, lab.host)
     worst = max(theirs.values())
     for name, stall in ours.items():
         if name.startswith("btrfs"):
