@@ -36,7 +36,7 @@ class History(Case):
 
     def test_a_verdict_told_after_a_death_is_noted(self) -> None:
         """Before and after a restart, by the service that tells it and by the next ones."""
-        self.start()
+        self.serve()
         self.host.call("guest-quiesce-freeze", **{"frozen-limit-ms": 300})
         wait_for(lambda: self.host.call("guest-quiesce-status")["state"] == "lost", 5, "the limit",
                  self.bed)
@@ -44,13 +44,13 @@ class History(Case):
         before = self.reports()[0]
         self.assertFalse(before["verdict-delivered"])
         self.bed.kill()
-        self.start()
+        self.serve()
         wait_for(lambda: self.reports() == [before], 5, "the same report", self.bed)
         self.assertIn("fsfreeze is limited", self.refused("guest-fsfreeze-thaw"))
         before["verdict-delivered"] = True
         self.assertEqual(self.reports(), [before])
         self.assertEqual(self.bed.stop(), 0)
-        self.start()
+        self.serve()
         wait_for(lambda: self.reports() == [before], 5, "the verdict", self.bed)
 
     def test_nothing_is_written_while_frozen(self) -> None:
