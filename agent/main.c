@@ -315,6 +315,9 @@ static void keep_memory_small(void)
     (void)mallopt(M_ARENA_MAX, 1);
     /* Fixed, or the first large reply that is freed raises it, and the next ones stay for good. */
     (void)mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
+#ifdef __SANITIZE_THREAD__
+    return; /* its own data of a thread do not fit */
+#endif
     /* The usual 8 MiB hold a whole huge page, and the kernel may give one for the first byte. */
     (void)pthread_attr_init(&attributes);
     (void)pthread_attr_setstacksize(&attributes, STACK_SIZE);
