@@ -20,17 +20,17 @@ writers, held in the state of the column, then struck by the fault of the row. A
 4. the next freeze works,
 5. the report tells what happened.
 
-This page was written by a run; do not edit it. Times are of that
-run, in milliseconds, measured inside the machine: from the fault to the first write that went through
-on the last of the frozen filesystems. Where a `FIFREEZE` was held in the kernel by somebody else's
+This page was written by a run; do not edit it. Times are of that run, which shared two processors
+with other virtual machines, in milliseconds, measured inside the machine: from the fault to the first
+write that went through on the last of the frozen filesystems. Where a `FIFREEZE` was held in the kernel by somebody else's
 write the second number, after +, is the time from that write's end to the thaw of its filesystem.
 `ok` means that nothing was frozen, or that it stayed frozen until the host's thaw, as it should.
 
 """
 BOUNDS = """
 Bounds, and what a test allows on top of them because emulation on a busy machine is slow (twice the
-bound, at most a second, and {slack} ms; a cell that was too slow is tried again, at most twice): deadline to all thawed 50 ms; service or keeper killed
-100 ms; either stopped with SIGSTOP 6 s; both killed 2 s where PID 1 is free; a stuck `FIFREEZE`
+bound, at most a second, and {slack} ms; a cell that was too slow is tried again, at most twice): deadline
+to all thawed 50 ms; service or keeper killed 100 ms; either stopped with SIGSTOP 6 s; both killed 2 s where PID 1 is free; a stuck `FIFREEZE`
 holds up the others 5 s; a `FIFREEZE` that completes late is thawed after 100 ms.
 """
 ORDER = ("thawed", "past the limit", "longest stall", "suspended", "shut down")
