@@ -160,7 +160,7 @@ typedef struct {
     bool *marked;
 } Listener;
 
-/* By the folder's fd and into a small buffer: a system has tens of thousands of these links. */
+/* By the folder's fd and without an allocation: a system has tens of thousands of these links. */
 static void listener_fd(SuspectsScan *scan, const OpenFile *file, gpointer user_data)
 {
     Listener *listener = user_data;
