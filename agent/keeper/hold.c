@@ -39,14 +39,28 @@ void hold_init(Hold *hold, HoldEntry *entries, uint32_t *order, uint32_t count,
         record(hold, i, KEEPER_FS_INTENDED);
 }
 
-bool hold_sync(Hold *hold)
+static void begin_sync_round(Hold *hold, bool commit)
 {
-    if (hold->phase != HOLD_READY || hold->sync_round)
-        return false;
     hold->sync_round = true;
+    hold->commit_round = commit;
     hold->sync_told = false;
     hold->sync_next = 0;
     hold->synced = 0;
+}
+
+bool hold_commit(Hold *hold)
+{
+    if (hold->phase != HOLD_READY || hold->sync_round)
+        return false;
+    begin_sync_round(hold, true);
+    return true;
+}
+
+bool hold_sync(Hold *hold)
+{
+    if (hold->phase != HOLD_READY || (hold->sync_round && !hold->commit_round))
+        return false;
+    begin_sync_round(hold, false);
     return true;
 }
 
@@ -192,13 +206,18 @@ static bool take_freeze(Hold *hold, int64_t now_us, HoldJob *job)
     return true;
 }
 
+static bool is_of_round(const Hold *hold, const HoldEntry *entry)
+{
+    return !entry->syncing && (!hold->commit_round || (entry->flags & KEEPER_FS_JOURNAL));
+}
+
 static bool take_sync(Hold *hold, HoldJob *job)
 {
-    while (hold->sync_next < hold->count && hold->entries[hold->sync_next].syncing)
+    while (hold->sync_next < hold->count && !is_of_round(hold, &hold->entries[hold->sync_next]))
         hold->sync_next++;
     if (hold->sync_next == hold->count || hold->slow >= HOLD_SLOW_MAX)
         return false;
-    set_job(hold, job, JOB_SYNC, hold->sync_next);
+    set_job(hold, job, hold->commit_round ? JOB_COMMIT : JOB_SYNC, hold->sync_next);
     if (!job)
         return true;
     hold->entries[hold->sync_next++].syncing = true;
@@ -320,6 +339,18 @@ static void sync_done(Hold *hold, uint32_t index, int error_number)
     hold->synced += hold->sync_round && error_number == 0;
 }
 
+/* A round of syncs that came meanwhile has passed it by: the same worker syncs it at once. */
+static bool commit_done(Hold *hold, HoldJob *job)
+{
+    if (hold->sync_round && !hold->commit_round && job->index < hold->sync_next) {
+        job->kind = JOB_SYNC;
+        return true;
+    }
+    hold->slow--;
+    hold->entries[job->index].syncing = false;
+    return false;
+}
+
 static bool freeze_done(Hold *hold, HoldJob *job, int error_number, int64_t now_us)
 {
     HoldEntry *entry = &hold->entries[job->index];
@@ -373,8 +404,11 @@ static void thaw_done(Hold *hold, uint32_t index, int error_number, int64_t now_
 
 bool hold_done(Hold *hold, HoldJob *job, int error_number, int64_t start_us, int64_t now_us)
 {
+    if (job->kind == JOB_COMMIT)
+        return commit_done(hold, job);
     finish_call(hold, job->index, job->kind, error_number, start_us, now_us);
     switch (job->kind) {
+    case JOB_COMMIT:
     case JOB_SYNC:
         sync_done(hold, job->index, error_number);
         break;

@@ -5,7 +5,7 @@
  * back results, the loop moves it from phase to phase and takes reports out of it; whoever calls
  * holds the pool's lock. Phases only ever go forward:
  *
- *   READY (sync any number of times) ──► FREEZE ──► HELD ──► THAW
+ *   READY (syncs, commits) ──► FREEZE ──► HELD ──► THAW
  *     └───────────────────────────────────┴──────────────────►┘
  *
  * In THAW no freeze is handed out any more; the worker whose freeze was in the kernel is told to
@@ -22,7 +22,8 @@
 void hold_init(Hold *hold, HoldEntry *entries, uint32_t *order, uint32_t count,
                KeeperLedgerFilesystem *ledger);
 
-bool hold_sync(Hold *hold);   /* false: not in READY, or a round is under way */
+bool hold_commit(Hold *hold); /* false: not in READY, or a round is under way */
+bool hold_sync(Hold *hold);   /* the same, but takes the place of a round of commits */
 bool hold_freeze(Hold *hold); /* false: not in READY */
 void hold_thaw(Hold *hold, KeeperCause cause, int64_t now_us); /* the first cause stays */
 /* Nothing is held: no job is handed out any more and nothing is told. */
@@ -32,7 +33,7 @@ void hold_thaw_again(Hold *hold); /* THAW_DONE is to be told anew */
 /* The next call to make, if one may be made now. */
 bool hold_take(Hold *hold, int64_t now_us, HoldJob *ret_job);
 bool hold_runnable(Hold *hold, int64_t now_us); /* hold_take() would give one */
-/* The result of a job. True: `job` became the thaw that the same worker makes at once. */
+/* The result of a job. True: `job` became the thaw or sync that the same worker makes at once. */
 bool hold_done(Hold *hold, HoldJob *job, int error_number, int64_t start_us, int64_t now_us);
 
 /* When hold_take() or hold_report() may have more without anything having ended; INT64_MAX: never.

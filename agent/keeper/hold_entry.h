@@ -24,7 +24,8 @@ typedef enum {
     ENTRY_FAILED, /* not frozen by us: failed, foreign */
 } HoldEntryState;
 
-typedef enum { JOB_SYNC, JOB_FREEZE, JOB_THAW } HoldJobKind;
+/* The last is told by none but its round's end. */
+typedef enum { JOB_SYNC, JOB_FREEZE, JOB_THAW, JOB_COMMIT } HoldJobKind;
 
 typedef struct {
     HoldJobKind kind;
@@ -44,7 +45,7 @@ typedef struct {
     uint8_t state;        /* HoldEntryState */
     uint8_t failures;     /* of FITHAW */
     uint8_t reports;      /* bit per HoldJobKind: result not taken yet */
-    bool syncing;
-    int64_t retry_us; /* UNTHAWED: not before */
+    bool syncing;         /* or committing */
+    int64_t retry_us;     /* UNTHAWED: not before */
     HoldCall calls[3];
 } HoldEntry;

@@ -58,7 +58,7 @@ bool hold_report(Hold *hold, int64_t now_us, KeeperMessage *ret_message)
     if (!hold->sync_told && hold->sync_next == hold->count && hold->slow == 0) {
         hold->sync_told = true;
         hold->sync_round = false;
-        ret_message->type = KEEPER_SYNC_DONE;
+        ret_message->type = hold->commit_round ? KEEPER_COMMIT : KEEPER_SYNC_DONE;
         ret_message->count = hold->synced;
         return true;
     }
@@ -84,6 +84,7 @@ void hold_unreport(Hold *hold, const KeeperMessage *message)
     case KEEPER_THAWED:
         hold->entries[message->index].reports |= 1u << JOB_THAW;
         break;
+    case KEEPER_COMMIT:
     case KEEPER_SYNC_DONE:
         hold->sync_told = false;
         break;

@@ -27,13 +27,14 @@ typedef struct {
     uint32_t count;
     KeeperLedgerFilesystem *ledger; /* `count` of them */
     HoldPhase phase;
-    unsigned slow;   /* workers in SYNC or FREEZE */
+    unsigned slow;   /* workers in COMMIT, SYNC or FREEZE */
     unsigned thaws;  /* workers in THAW */
     unsigned frozen; /* FIFREEZE succeeded */
     unsigned thawed; /* our FITHAW succeeded */
     unsigned synced; /* of this round */
     uint32_t sync_next;
     bool sync_round, sync_told;
+    bool commit_round;    /* the round is one of commits, the journals' only */
     uint32_t freeze_next; /* into order */
     uint32_t freeze_rank;
     unsigned freezing;

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#define KEEPER_VERSION          2u
+#define KEEPER_VERSION          3u
 #define KEEPER_FILESYSTEMS_MAX  4096u
 #define KEEPER_PARTICIPANTS_MAX 1024u
 #define KEEPER_OPERATION_SIZE   40u  /* a UUID and its NUL */

@@ -10,23 +10,28 @@
  *                                          holds for a service before this one); may be asked again
  *   ARM (+ ledger fd), then n × FILESYSTEM (+ fd)  ───►
  *                                 ◄───     ARMED (workers wait, memory is locked)
+ *   COMMIT                        ───►     also any number of times, before a SYNC
+ *                                 ◄───     COMMIT, the same back, when all returned
  *   SYNC, any number of times     ───►
  *                                 ◄───     n × SYNCED, SYNC_DONE
  *   FREEZE (limit), once an ARM   ───►
  *                                 ◄───     m × FROZE, FREEZE_DONE (error: the first one)
  *   BEAT every KEEPER_BEAT_US     ───►     (any message counts as one)
  *                                 ◄───     BEAT, the same back
- *   THAW                          ───►     also during SYNC and FREEZE
+ *   THAW                          ───►     also during COMMIT, SYNC and FREEZE
  *                                 ◄───     m × THAWED, THAW_DONE (cause)
  *   DISARM                        ───►     thaws what is held, closes fds, ends workers
  *                                 ◄───     DISARMED
+ *
+ * COMMIT has the journals of KEEPER_FS_JOURNAL filesystems committed, without their data. Whether
+ * that worked is not told: SYNC tells it. A SYNC takes its place, and it does not come back then.
  *
  * FREEZE goes up the ranks, one rank in parallel. It stops after the first error on a filesystem
  * without KEEPER_FS_MAY_FAIL, and what is frozen then stays so until THAW. EOPNOTSUPP (a type that
  * has no freeze) stops nothing. One whose own syncfs has not returned is not frozen: ETIMEDOUT.
  *
- * THAW goes down the ranks and cannot be undone: after it a new ARM is needed. It ends SYNC and
- * FREEZE under way, whose *_DONE does not come then. THAW_DONE comes by itself, with its cause,
+ * THAW goes down the ranks and cannot be undone: after it a new ARM is needed. It ends what is
+ * under way, whose answer does not come then. THAW_DONE comes by itself, with its cause,
  * when the limit passed, the service was silent while something was held, or the keeper is stopped;
  * a THAW after that is answered with the true cause, which is not REQUEST. THAWED with EINVAL means
  * that somebody else thawed it. A FITHAW that fails otherwise is told as such after some tries and
@@ -47,23 +52,3 @@
 #include "keeper/ledger_layout.h"
 #include "keeper/limits.h"
 #include "keeper/packet.h"
-
-typedef enum {
-    KEEPER_HELLO = 1,
-    KEEPER_ARM,
-    KEEPER_FILESYSTEM,
-    KEEPER_ARMED,
-    KEEPER_SYNC,
-    KEEPER_SYNCED,
-    KEEPER_SYNC_DONE,
-    KEEPER_FREEZE,
-    KEEPER_FROZE,
-    KEEPER_FREEZE_DONE,
-    KEEPER_BEAT,
-    KEEPER_THAW,
-    KEEPER_THAWED,
-    KEEPER_THAW_DONE,
-    KEEPER_DISARM,
-    KEEPER_DISARMED,
-    KEEPER_REFUSED,
-} KeeperMessageType;

@@ -167,14 +167,14 @@ static void kick(Server *server)
     pool_kick(&server->pool, keeper_now());
 }
 
-int operation_sync(Server *server)
+int operation_sync(Server *server, bool (*begin)(Hold *))
 {
     bool begun;
 
     if (server->state != OP_ARMED)
         return ENXIO;
     pool_lock(&server->pool);
-    begun = hold_sync(&server->hold);
+    begun = begin(&server->hold);
     kick(server);
     pool_unlock(&server->pool);
     return begun ? 0 : EBUSY;

@@ -13,7 +13,8 @@
 /* They take over `fd`. */
 int operation_arm(Server *server, uint32_t count, int ledger_fd);
 int operation_filesystem(Server *server, const KeeperMessage *message, int fd);
-int operation_sync(Server *server);
+/* A round, begun by hold_sync() or hold_commit(). */
+int operation_sync(Server *server, bool (*begin)(Hold *));
 int operation_freeze(Server *server, int64_t limit_us);
 void operation_thaw(Server *server, KeeperCause cause);
 void operation_thaw_if_held(Server *server, KeeperCause cause); /* limit, silence */

@@ -26,12 +26,18 @@ static int sync_fd(int fd)
     return syncfs(fd) == 0 ? 0 : errno;
 }
 
+static int commit_fd(int fd)
+{
+    return fsync(fd) == 0 ? 0 : errno;
+}
+
 const KeeperOps *keeper_ops(void)
 {
     static const KeeperOps OPS = {
         .freeze = freeze_fd,
         .thaw = thaw_fd,
         .sync = sync_fd,
+        .commit = commit_fd,
         .tick_us = KEEPER_BEAT_US,
         .late_us = KEEPER_LATE_US,
         .grace_us = KEEPER_GRACE_US,

@@ -16,6 +16,27 @@
 #include <stdint.h>
 
 typedef enum {
+    KEEPER_HELLO = 1,
+    KEEPER_ARM,
+    KEEPER_FILESYSTEM,
+    KEEPER_ARMED,
+    KEEPER_COMMIT,
+    KEEPER_SYNC,
+    KEEPER_SYNCED,
+    KEEPER_SYNC_DONE,
+    KEEPER_FREEZE,
+    KEEPER_FROZE,
+    KEEPER_FREEZE_DONE,
+    KEEPER_BEAT,
+    KEEPER_THAW,
+    KEEPER_THAWED,
+    KEEPER_THAW_DONE,
+    KEEPER_DISARM,
+    KEEPER_DISARMED,
+    KEEPER_REFUSED,
+} KeeperMessageType;
+
+typedef enum {
     KEEPER_CAUSE_REQUEST, /* THAW */
     KEEPER_CAUSE_LIMIT,   /* frozen limit passed */
     KEEPER_CAUSE_SILENCE, /* KEEPER_TICKS_MAX ticks without a message */
@@ -25,6 +46,7 @@ typedef enum {
 
 #define KEEPER_FS_MAY_FAIL  (1u << 0) /* on-error=skip: an error does not stop the freeze */
 #define KEEPER_FS_SYNC_ONLY (1u << 1) /* synced, never frozen (vfat, excluded) */
+#define KEEPER_FS_JOURNAL   (1u << 2) /* fsync of its root commits its journal (ext4) */
 
 typedef struct {
     uint32_t type;       /* KeeperMessageType */

@@ -160,8 +160,10 @@ static int serve(Server *server, const KeeperMessage *request, int fd)
     if (!server->hello)
         return EPROTO;
     switch (request->type) {
+    case KEEPER_COMMIT:
+        return operation_sync(server, hold_commit);
     case KEEPER_SYNC:
-        return operation_sync(server);
+        return operation_sync(server, hold_sync);
     case KEEPER_FREEZE:
         return operation_freeze(server, request->limit_us);
     case KEEPER_THAW:

@@ -82,6 +82,8 @@ static int make_call(const Pool *pool, const HoldJob *job)
     switch (job->kind) {
     case JOB_SYNC:
         return pool->ops->sync(job->fd);
+    case JOB_COMMIT:
+        return pool->ops->commit(job->fd);
     case JOB_FREEZE:
         return pool->ops->freeze(job->fd);
     case JOB_THAW:

@@ -6,7 +6,6 @@
 #include "quiesce/filesystems_internal.h"
 
 #include "sys/ledger_kept.h"
-#include "sys/writeback.h"
 
 #include <errno.h>
 #include <string.h>
@@ -159,8 +158,10 @@ static void fs_stage_arm(FsStage *stage)
 
         list[i].fd = item->fd >= 0 ? item->fd : ledger_fd(stage->spec.ledger);
         list[i].rank = item->mount->rank;
-        list[i].flags = (stage->spec.skip_errors ? KEEPER_FS_MAY_FAIL : 0) |
-                        (item->to_freeze && item->fd >= 0 ? 0 : KEEPER_FS_SYNC_ONLY);
+        list[i].flags =
+            (stage->spec.skip_errors ? KEEPER_FS_MAY_FAIL : 0) |
+            (item->to_freeze && item->fd >= 0 ? 0 : KEEPER_FS_SYNC_ONLY) |
+            (item->fd >= 0 && fs_stage_has_journal(item->mount) ? KEEPER_FS_JOURNAL : 0);
     }
     stage->state = FS_ARMING;
     stage->armed = true;
@@ -265,87 +266,6 @@ void fs_stage_open(FsStage *stage)
     /* Never from within: the caller is not done with starting the operation. */
     if (stage->opening == 0)
         fs_stage_timer(stage, 0, nothing_to_open);
-}
-
-/* --- pre-sync ----------------------------------------------------------------------------------
- */
-
-int64_t fs_stage_dirty(const FsStage *stage)
-{
-    WritebackLoad load;
-
-    if (!writeback_load(stage->spec.procfs, &load, NULL))
-        return 0;
-    return (int64_t)(load.dirty_bytes + load.writeback_bytes);
-}
-
-/* Settings are put into the ledger before they are changed; without them presync still works. */
-static void gentle_begin(FsStage *stage)
-{
-    WritebackSettings now, gentle;
-
-    if (!writeback_read(stage->spec.procfs, &now, NULL))
-        return;
-    ledger_save_writeback(stage->spec.ledger, &now);
-    gentle = writeback_gentle(&now);
-    stage->gentle = true;
-    (void)writeback_apply(stage->spec.procfs, &gentle, NULL);
-}
-
-void fs_stage_presync_end(FsStage *stage)
-{
-    WritebackSettings before;
-
-    if (!stage->gentle)
-        return;
-    stage->gentle = false;
-    if (ledger_saved_writeback(stage->spec.ledger, &before) &&
-        writeback_apply(stage->spec.procfs, &before, NULL))
-        ledger_clear_writeback(stage->spec.ledger);
-}
-
-static gboolean gentle_sample(gpointer user_data)
-{
-    FsStage *stage = user_data;
-
-    deadline_source_clear(&stage->timer);
-    if (stage->state != FS_SYNCING)
-        return G_SOURCE_REMOVE;
-    if (!deadline_passed(stage->presync_deadline) &&
-        presync_gentle(&stage->presync, fs_stage_dirty(stage), deadline_now())) {
-        /* The kernel has no event for "less is dirty"; this ends after seconds. */
-        fs_stage_timer(stage, PRESYNC_SAMPLE_US, gentle_sample);
-        return G_SOURCE_REMOVE;
-    }
-    fs_stage_presync_next(stage);
-    return G_SOURCE_REMOVE;
-}
-
-void fs_stage_presync_next(FsStage *stage)
-{
-    stage->sync_started_us = deadline_now();
-    if (!keeper_sync(stage->spec.keeper)) {
-        fs_stage_fail(stage, "keeper", "%s", keeper_unready_reason(stage->spec.keeper));
-        fs_stage_report_failed(stage);
-    }
-}
-
-void fs_stage_presync(FsStage *stage, Deadline deadline)
-{
-    int64_t dirty = fs_stage_dirty(stage);
-
-    stage->state = FS_SYNCING;
-    stage->synced = false;
-    stage->presync_deadline = deadline;
-    presync_init(&stage->presync);
-    if (stage->spec.report->dirty_before_bytes < 0)
-        stage->spec.report->dirty_before_bytes = dirty;
-    if (!stage->spec.pre_sync || dirty <= PRESYNC_SMALL_BYTES) {
-        fs_stage_presync_next(stage);
-        return;
-    }
-    gentle_begin(stage);
-    fs_stage_timer(stage, PRESYNC_SAMPLE_US, gentle_sample);
 }
 
 /* --- what others ask ---------------------------------------------------------------------------

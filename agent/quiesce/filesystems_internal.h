@@ -1,6 +1,7 @@
 /*
  * filesystems_internal: what filesystems.c (life of the stage), fs_keeper.c (its talk with the
- * keeper, and rescue without it) and fs_suspects.c (what holds up a freeze) share.
+ * keeper, and rescue without it), fs_presync.c (write-back before) and fs_suspects.c (what holds up
+ * a freeze) share.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -29,7 +30,8 @@ struct FsStage {
     bool stored; /* the service manager answered, or will not */
     bool synced; /* nothing more to be synced; events.synced once `stored`, too */
     Presync presync;
-    bool gentle; /* write-back settings are changed */
+    bool committing; /* gentle write-back begins when the journals are committed */
+    bool gentle;     /* write-back settings are changed */
     Deadline presync_deadline;
     int64_t sync_started_us, freeze_started_us;
     Deadline freeze_given_up; /* by the stage or by others */
@@ -48,10 +50,12 @@ struct FsStage {
 
 void fs_stage_fail(FsStage *stage, const char *name, const char *format, ...) G_GNUC_PRINTF(3, 4);
 void fs_stage_timer(FsStage *stage, int64_t delay_us, GSourceFunc func);
-void fs_stage_maybe_synced(FsStage *stage);   /* events.synced when all before a freeze is done */
-int64_t fs_stage_dirty(const FsStage *stage); /* bytes dirty and under write-back; 0: not known */
-void fs_stage_report_failed(FsStage *stage);  /* events.failed for the step under way */
-void fs_stage_presync_next(FsStage *stage);
+void fs_stage_maybe_synced(FsStage *stage);    /* events.synced when all before a freeze is done */
+int64_t fs_stage_dirty(const FsStage *stage);  /* bytes dirty and under write-back; 0: not known */
+void fs_stage_report_failed(FsStage *stage);   /* events.failed for the step under way */
+bool fs_stage_has_journal(const Mount *mount); /* which can be committed without its data */
+void fs_stage_committed(FsStage *stage);
+void fs_stage_sync_done(FsStage *stage);
 void fs_stage_presync_end(FsStage *stage);
 void fs_stage_suspects_look(FsStage *stage, Deadline deadline);
 void fs_stage_suspects_end(FsStage *stage);

@@ -135,25 +135,6 @@ static void on_synced(FsStage *stage, const KeeperMessage *message)
                      item->entry->reason);
 }
 
-static void on_sync_done(FsStage *stage)
-{
-    int64_t took = deadline_now() - stage->sync_started_us;
-
-    if (stage->state != FS_SYNCING)
-        return;
-    if (stage->failures > 0) {
-        fs_stage_report_failed(stage);
-        return;
-    }
-    if (stage->spec.pre_sync && !deadline_passed(stage->presync_deadline) &&
-        presync_round(&stage->presync, took, fs_stage_dirty(stage))) {
-        fs_stage_presync_next(stage);
-        return;
-    }
-    stage->synced = true;
-    fs_stage_maybe_synced(stage);
-}
-
 static void froze_failed(FsStage *stage, FsItem *item, int error_number)
 {
     if (error_number == EOPNOTSUPP) {
@@ -283,11 +264,14 @@ void fs_stage_message(FsStage *stage, const KeeperMessage *message)
             stage->events.opened(stage, stage->user_data);
         }
         break;
+    case KEEPER_COMMIT:
+        fs_stage_committed(stage);
+        break;
     case KEEPER_SYNCED:
         on_synced(stage, message);
         break;
     case KEEPER_SYNC_DONE:
-        on_sync_done(stage);
+        fs_stage_sync_done(stage);
         break;
     case KEEPER_FROZE:
         on_froze(stage, message);

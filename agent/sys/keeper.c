@@ -240,6 +240,11 @@ bool keeper_arm(Keeper *keeper, int ledger_fd, const KeeperFilesystem *filesyste
     return true;
 }
 
+bool keeper_commit(Keeper *keeper)
+{
+    return ask(keeper, &(KeeperMessage){.type = KEEPER_COMMIT});
+}
+
 bool keeper_sync(Keeper *keeper)
 {
     return ask(keeper, &(KeeperMessage){.type = KEEPER_SYNC});

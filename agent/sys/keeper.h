@@ -25,7 +25,8 @@ typedef struct {
     void (*ready)(Keeper *keeper, gpointer user_data); /* HELLO was exchanged */
     /* The connection ended or is useless; `reason` for people. Reconnecting goes on by itself. */
     void (*lost)(Keeper *keeper, const char *reason, gpointer user_data);
-    /* ARMED, SYNCED, SYNC_DONE, FROZE, FREEZE_DONE, THAWED, THAW_DONE, DISARMED, REFUSED. */
+    /* ARMED, COMMIT, SYNCED, SYNC_DONE, FROZE, FREEZE_DONE, THAWED, THAW_DONE, DISARMED, REFUSED.
+     */
     void (*message)(Keeper *keeper, const KeeperMessage *message, gpointer user_data);
 } KeeperEvents;
 
@@ -49,6 +50,7 @@ const char *keeper_unready_reason(const Keeper *keeper); /* NULL when ready */
 
 /* False only when not ready. Answers come through `message`. */
 bool keeper_arm(Keeper *keeper, int ledger_fd, const KeeperFilesystem *filesystems, unsigned count);
+bool keeper_commit(Keeper *keeper);
 bool keeper_sync(Keeper *keeper);
 bool keeper_freeze(Keeper *keeper, int64_t limit_us);
 bool keeper_thaw(Keeper *keeper);

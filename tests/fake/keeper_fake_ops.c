@@ -5,13 +5,13 @@
  * A "filesystem" is a directory; its state is in files there and survives the process:
  *
  *   .frozen   exists while frozen: a second freeze answers EBUSY, a thaw without it EINVAL
- *   .calls    one line per call when it ended: "freeze|thaw|sync START_US END_US RESULT", times on
- *             CLOCK_MONOTONIC, RESULT 0 or the name (or number) of an errno
+ *   .calls    one line per call when it ended: "freeze|thaw|sync|commit START_US END_US RESULT",
+ *             times on CLOCK_MONOTONIC, RESULT 0 or the name (or number) of an errno
  *   .inject   what the calls do, read at each call; see below
  *   .release  ends "hang"
  *   ../.thaws grows by one byte at each successful thaw
  *
- * Lines of .inject, any number, taken in order: VERB is freeze, thaw or sync.
+ * Lines of .inject, any number, taken in order: VERB is freeze, thaw, sync or commit.
  *
  *   VERB ERRNO          fails with it, e.g. "freeze EIO", and changes nothing
  *   VERB ERRNO N        the first N calls of VERB there do
@@ -225,6 +225,15 @@ static int sync_fake(int fd)
     return result;
 }
 
+static int commit_fake(int fd)
+{
+    int64_t start_us = now_us();
+    int result = inject(fd, "commit");
+
+    record(fd, "commit", start_us, result);
+    return result;
+}
+
 int thaw_filesystem(int fd)
 {
     return thaw_fake(fd);
@@ -239,7 +248,8 @@ static int64_t milliseconds(const char *variable, int64_t otherwise_us)
 
 const KeeperOps *keeper_ops(void)
 {
-    static KeeperOps ops = {.freeze = freeze_fake, .thaw = thaw_fake, .sync = sync_fake};
+    static KeeperOps ops = {
+        .freeze = freeze_fake, .thaw = thaw_fake, .sync = sync_fake, .commit = commit_fake};
 
     ops.tick_us = milliseconds("QUIESCED_FAKE_TICK_MS", KEEPER_BEAT_US);
     ops.late_us = milliseconds("QUIESCED_FAKE_LATE_MS", KEEPER_LATE_US);

@@ -210,6 +210,86 @@ static void what_is_still_syncing_is_not_frozen(void)
     g_assert_cmpuint(rig_count(rig, KEEPER_SYNC_DONE), ==, 0);
 }
 
+/* A commit is of those with a journal only, and told when the last has returned, failed or not. */
+static void commits_are_of_journals_only(void)
+{
+    g_autoptr(Rig) rig = rig_new(4);
+
+    rig->flags[1] = rig->flags[2] = KEEPER_FS_JOURNAL;
+    rig->flags[3] = KEEPER_FS_JOURNAL | KEEPER_FS_SYNC_ONLY;
+    rig_write(rig, 1, ".inject", "commit EIO\n");
+    rig_write(rig, 2, ".inject", "commit delay 100\n");
+    rig_arm(rig);
+    for (unsigned round = 1; round <= 2; round++) {
+        rig_ask(rig, KEEPER_COMMIT);
+        rig_expect(rig, KEEPER_COMMIT);
+        g_assert_cmpuint(rig_call(rig, 0, "commit").calls, ==, 0);
+        for (unsigned i = 1; i < 4; i++)
+            g_assert_cmpuint(rig_call(rig, i, "commit").calls, ==, round);
+    }
+    g_assert_cmpuint(rig_count(rig, KEEPER_SYNCED), ==, 0);
+    rig_ask(rig, KEEPER_SYNC);
+    g_assert_cmpuint(rig_expect(rig, KEEPER_SYNC_DONE).count, ==, 4);
+    rig_freeze(rig);
+    rig_ask(rig, KEEPER_COMMIT);
+    rig_refused(rig, EBUSY);
+    rig_disarm(rig);
+}
+
+static void a_commit_without_a_journal_is_told_at_once(void)
+{
+    g_autoptr(Rig) rig = rig_new(2);
+
+    rig_arm(rig);
+    rig_ask(rig, KEEPER_COMMIT);
+    rig_expect(rig, KEEPER_COMMIT);
+    rig_disarm(rig);
+}
+
+/* It takes the commit's place, and passes by none that is still committing. */
+static void a_sync_need_not_wait_for_a_commit(void)
+{
+    g_autoptr(Rig) rig = rig_new(2);
+
+    rig->flags[0] = rig->flags[1] = KEEPER_FS_JOURNAL;
+    rig_write(rig, 0, ".inject", "commit hang\n");
+    rig_arm(rig);
+    rig_ask(rig, KEEPER_COMMIT);
+    rig_ask(rig, KEEPER_COMMIT);
+    rig_refused(rig, EBUSY);
+    rig_ask(rig, KEEPER_SYNC);
+    g_assert_cmpint(rig_expect(rig, KEEPER_SYNCED).index, ==, 1);
+    rig_ask(rig, KEEPER_COMMIT);
+    rig_refused(rig, EBUSY);
+    g_assert_cmpuint(rig_call(rig, 0, "sync").calls, ==, 0);
+    rig_write(rig, 0, ".release", "");
+    g_assert_cmpuint(rig_expect(rig, KEEPER_SYNC_DONE).count, ==, 2);
+    g_assert_cmpuint(rig_call(rig, 0, "sync").calls, ==, 1);
+    g_assert_cmpuint(rig_count(rig, KEEPER_COMMIT), ==, 0);
+    rig_freeze(rig);
+    rig_disarm(rig);
+}
+
+static void what_is_still_committing_is_not_frozen(void)
+{
+    g_autoptr(Rig) rig = rig_new(2);
+
+    rig->flags[0] = KEEPER_FS_JOURNAL | KEEPER_FS_MAY_FAIL;
+    rig->flags[1] = KEEPER_FS_JOURNAL;
+    rig_write(rig, 0, ".inject", "commit hang\n");
+    rig_arm(rig);
+    rig_ask(rig, KEEPER_COMMIT);
+    for (unsigned n = 0; n < RIG_WAIT_MS && rig_call(rig, 1, "commit").calls == 0; n++)
+        g_usleep(1000); /* they begin in order */
+    rig_ask_freeze(rig, RIG_LIMIT_US);
+    g_assert_cmpuint(rig_expect(rig, KEEPER_FREEZE_DONE).count, ==, 1);
+    g_assert_cmpint(rig_seen(rig, KEEPER_FROZE, 0)->error, ==, ETIMEDOUT);
+    rig_write(rig, 0, ".release", "");
+    rig_disarm(rig);
+    g_assert_cmpuint(rig_call(rig, 0, "freeze").calls, ==, 0);
+    g_assert_cmpuint(rig_call(rig, 0, "sync").calls, ==, 0);
+}
+
 /* The stragglers of one operation hold up the next, but not the connection. */
 static void a_new_arm_waits_for_a_stuck_sync(void)
 {
@@ -403,6 +483,10 @@ int main(int argc, char **argv)
     ADD(two_hundred_filesystems);
     ADD(a_service_that_does_not_read_is_thawed);
     ADD(what_is_still_syncing_is_not_frozen);
+    ADD(commits_are_of_journals_only);
+    ADD(a_commit_without_a_journal_is_told_at_once);
+    ADD(a_sync_need_not_wait_for_a_commit);
+    ADD(what_is_still_committing_is_not_frozen);
     ADD(a_new_arm_waits_for_a_stuck_sync);
     ADD(a_ledger_cut_short_is_no_death);
     ADD(it_costs_little_and_sleeps_when_idle);

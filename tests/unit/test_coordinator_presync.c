@@ -1,0 +1,166 @@
+/*
+ * Tests of what a freeze writes back before it: journals, gentle write-back, rounds of syncfs.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "coordinator_rig_files.h"
+#include "coordinator_rig_requests.h"
+
+#define EXPIRE "proc/sys/vm/dirty_expire_centisecs"
+#define PERIOD "proc/sys/vm/dirty_writeback_centisecs"
+#define MUCH   "Dirty: 65536 kB\nWriteback: 0 kB\n"
+#define LITTLE "Dirty: 64 kB\nWriteback: 0 kB\n"
+
+static bool says(const Rig *rig, const char *path, const char *value)
+{
+    g_autofree char *text = rig_text(rig, path);
+
+    return g_str_equal(g_strstrip(text), value);
+}
+
+static bool calls_are(const Rig *rig, const char *filesystem, const char *calls)
+{
+    g_autofree char *all = rig_calls(rig, filesystem);
+
+    return g_str_equal(all, calls);
+}
+
+/* The kernel's own value. */
+static bool settings_are_back(const Rig *rig)
+{
+    return says(rig, EXPIRE, "3000") && says(rig, PERIOD, "500");
+}
+
+static void journals_are_committed_before_the_write_back(void)
+{
+    g_autoptr(Rig) rig = rig_new("a b");
+    Reply freeze;
+
+    rig_write(rig, "proc/meminfo", MUCH);
+    rig_write(rig, "fs/b/.inject", "commit hang\n");
+    rig_start(rig);
+    rig_freeze(rig, NULL, &freeze);
+    rig_await(rig, calls_are(rig, "a", "commit"));
+    g_assert_true(settings_are_back(rig)); /* not begun */
+    rig_write(rig, "fs/b/.release", "");
+    rig_await(rig, says(rig, EXPIRE, "10") && says(rig, PERIOD, "5"));
+    g_assert_true(calls_are(rig, "b", "commit"));
+    g_assert_true(calls_are(rig, "a", "commit"));
+    rig_write(rig, "proc/meminfo", LITTLE);
+    rig_answered(rig, &freeze);
+    assert_ok(&freeze, 2);
+    g_assert_true(settings_are_back(rig));
+    rig_thaws(rig, 2);
+    g_assert_true(calls_are(rig, "a", "commit sync freeze thaw"));
+    g_assert_true(calls_are(rig, "b", "commit sync freeze thaw"));
+}
+
+/* A busy disk: the write-back does not wait for it for long, the syncfs of the same does. */
+static void a_late_commit_holds_up_nobody(void)
+{
+    g_autoptr(Rig) rig = rig_new("a b");
+    Reply freeze;
+
+    rig_write(rig, "proc/meminfo", MUCH);
+    rig_write(rig, "fs/b/.inject", "commit hang\n");
+    rig_start(rig);
+    rig_freeze(rig, NULL, &freeze);
+    rig_await(rig, says(rig, EXPIRE, "10"));
+    rig_write(rig, "proc/meminfo", LITTLE);
+    rig_await(rig, calls_are(rig, "a", "commit sync"));
+    g_assert_true(calls_are(rig, "b", ""));
+    rig_write(rig, "fs/b/.release", "");
+    rig_answered(rig, &freeze);
+    assert_ok(&freeze, 2);
+    rig_thaws(rig, 2);
+    g_assert_true(calls_are(rig, "b", "commit sync freeze thaw"));
+}
+
+/* What is wrong with it the syncfs says. */
+static void a_failed_commit_fails_nothing(void)
+{
+    g_autoptr(Rig) rig = rig_new("a");
+    Reply freeze;
+
+    rig_write(rig, "proc/meminfo", MUCH);
+    rig_write(rig, "fs/a/.inject", "commit EIO\n");
+    rig_start(rig);
+    rig_freeze(rig, NULL, &freeze);
+    rig_await(rig, says(rig, EXPIRE, "10"));
+    rig_write(rig, "proc/meminfo", LITTLE);
+    rig_answered(rig, &freeze);
+    assert_ok(&freeze, 1);
+    rig_thaws(rig, 1);
+}
+
+static void only_what_has_such_a_journal_is_committed(void)
+{
+    g_autoptr(Rig) rig = rig_new("a b");
+    g_autofree char *mountinfo = rig_text(rig, "mountinfo");
+    char *type = strstr(mountinfo, "fs/a rw - ext4");
+    Reply freeze;
+
+    memcpy(strstr(type, "ext4"), "xfs ", 4);
+    rig_write(rig, "mountinfo", mountinfo);
+    rig_write(rig, "proc/meminfo", MUCH);
+    rig_start(rig);
+    rig_freeze(rig, NULL, &freeze);
+    rig_await(rig, says(rig, EXPIRE, "10"));
+    rig_write(rig, "proc/meminfo", LITTLE);
+    rig_answered(rig, &freeze);
+    assert_ok(&freeze, 2);
+    rig_thaws(rig, 2);
+    g_assert_true(calls_are(rig, "a", "sync freeze thaw"));
+    g_assert_true(calls_are(rig, "b", "commit sync freeze thaw"));
+}
+
+/* And when nothing is dirty there is nothing to wait for, or to be changed. */
+static void little_is_synced_at_once(void)
+{
+    g_autoptr(Rig) rig = rig_new("a");
+
+    rig_write(rig, "proc/meminfo", LITTLE);
+    rig_start(rig);
+    rig_hold(rig);
+    rig_thaws(rig, 1);
+    g_assert_true(calls_are(rig, "a", "sync freeze thaw"));
+}
+
+static void a_thaw_ends_it_in_every_step(void)
+{
+    static const char *const HANGS[] = {"commit hang\n", ""};
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(HANGS); i++) {
+        g_autoptr(Rig) rig = rig_new("a");
+        Reply freeze, thaw;
+
+        rig_write(rig, "proc/meminfo", MUCH);
+        rig_write(rig, "fs/a/.inject", HANGS[i]);
+        rig_start(rig);
+        rig_freeze(rig, NULL, &freeze);
+        rig_await(rig, says(rig, EXPIRE, "10"));
+        rig_thaw(rig, &thaw);
+        rig_answered(rig, &freeze);
+        rig_answered(rig, &thaw);
+        g_assert_cmpint(freeze.kind, ==, ANSWER_ERROR);
+        g_assert_true(settings_are_back(rig));
+        rig_write(rig, "fs/a/.release", "");
+        rig_await(rig, calls_are(rig, "a", "commit")); /* and nothing after it */
+        rig_settle(rig);
+        g_assert_true(calls_are(rig, "a", "commit"));
+    }
+}
+
+#define ADD(function) g_test_add_func("/coordinator_presync/" #function, function)
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD(journals_are_committed_before_the_write_back);
+    ADD(a_late_commit_holds_up_nobody);
+    ADD(a_failed_commit_fails_nothing);
+    ADD(only_what_has_such_a_journal_is_committed);
+    ADD(little_is_synced_at_once);
+    ADD(a_thaw_ends_it_in_every_step);
+    return g_test_run();
+}
