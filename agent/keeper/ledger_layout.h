@@ -53,6 +53,8 @@ typedef struct {
     uint32_t frozen_limit_s;
     uint32_t writeback_saved;
     int32_t writeback_expire_cs, writeback_period_cs;
+    uint32_t grace_saved;
+    int32_t grace_expedited;
     char operation[KEEPER_OPERATION_SIZE];
     char channel[KEEPER_WORD_SIZE]; /* that asked for it; "": a local program */
     int64_t started_unix_ms;

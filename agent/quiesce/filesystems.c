@@ -71,6 +71,7 @@ void fs_stage_free(FsStage *stage)
     if (!stage)
         return;
     fs_stage_presync_end(stage);
+    fs_stage_expedite_end(stage);
     deadline_source_clear(&stage->timer);
     fs_stage_suspects_end(stage);
     unfreeze_free(stage->unfreeze);

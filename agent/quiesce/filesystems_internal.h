@@ -1,7 +1,7 @@
 /*
  * filesystems_internal: what filesystems.c (life of the stage), fs_keeper.c (its talk with the
- * keeper, and rescue without it), fs_presync.c (write-back before) and fs_suspects.c (what holds up
- * a freeze) share.
+ * keeper, and rescue without it), fs_presync.c (write-back before), fs_settings.c (the kernel's
+ * settings) and fs_suspects.c (what holds up a freeze) share.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -32,6 +32,7 @@ struct FsStage {
     Presync presync;
     bool committing; /* gentle write-back begins when the journals are committed */
     bool gentle;     /* write-back settings are changed */
+    bool expedited;  /* that of the grace periods is */
     Deadline presync_deadline;
     int64_t sync_started_us, freeze_started_us;
     Deadline freeze_given_up; /* by the stage or by others */
@@ -57,6 +58,10 @@ bool fs_stage_has_journal(const Mount *mount); /* which can be committed without
 void fs_stage_committed(FsStage *stage);
 void fs_stage_sync_done(FsStage *stage);
 void fs_stage_presync_end(FsStage *stage);
+void fs_stage_gentle_begin(FsStage *stage);
+void fs_stage_gentle_end(FsStage *stage);
+void fs_stage_expedite_begin(FsStage *stage);
+void fs_stage_expedite_end(FsStage *stage);
 void fs_stage_suspects_look(FsStage *stage, Deadline deadline);
 void fs_stage_suspects_end(FsStage *stage);
 void fs_stage_thaw_over(FsStage *stage);

@@ -49,6 +49,7 @@ void fs_stage_freeze(FsStage *stage, int64_t limit_us, Deadline give_up)
     stage->state = FS_FREEZING;
     stage->freeze_started_us = deadline_now();
     stage->freeze_given_up = deadline_in(patience_us);
+    fs_stage_expedite_begin(stage);
     if (!keeper_freeze(stage->spec.keeper, limit_us)) {
         fs_stage_fail(stage, "keeper", "%s", keeper_unready_reason(stage->spec.keeper));
         fs_stage_report_failed(stage);
@@ -104,6 +105,7 @@ void fs_stage_thaw(FsStage *stage)
     if (stage->state == FS_THAWING || stage->state == FS_OVER)
         return;
     fs_stage_presync_end(stage);
+    fs_stage_expedite_end(stage);
     stage->state = FS_THAWING;
     if (!stage->armed && !stage->keeper_gone) {
         fs_stage_timer(stage, 0, thaw_nothing);
@@ -177,6 +179,7 @@ static void on_freeze_done(FsStage *stage)
     if (stage->state != FS_FREEZING)
         return;
     deadline_source_clear(&stage->timer);
+    fs_stage_expedite_end(stage);
     if (stage->failures > 0) {
         fs_stage_report_failed(stage);
         return;

@@ -12,7 +12,6 @@
  */
 #include "quiesce/filesystems_internal.h"
 
-#include "sys/ledger_kept.h"
 #include "sys/writeback.h"
 
 int64_t fs_stage_dirty(const FsStage *stage)
@@ -26,15 +25,8 @@ int64_t fs_stage_dirty(const FsStage *stage)
 
 void fs_stage_presync_end(FsStage *stage)
 {
-    WritebackSettings before;
-
     stage->committing = false;
-    if (!stage->gentle)
-        return;
-    stage->gentle = false;
-    if (ledger_saved_writeback(stage->spec.ledger, &before) &&
-        writeback_apply(stage->spec.procfs, &before, NULL))
-        ledger_clear_writeback(stage->spec.ledger);
+    fs_stage_gentle_end(stage);
 }
 
 static void sync_round(FsStage *stage)
@@ -63,23 +55,10 @@ static gboolean gentle_sample(gpointer user_data)
     return G_SOURCE_REMOVE;
 }
 
-/* Settings are put into the ledger before they are changed; without them presync still works. */
-static void gentle_settings(FsStage *stage)
-{
-    WritebackSettings now, gentle;
-
-    if (!writeback_read(stage->spec.procfs, &now, NULL))
-        return;
-    ledger_save_writeback(stage->spec.ledger, &now);
-    gentle = writeback_gentle(&now);
-    stage->gentle = true;
-    (void)writeback_apply(stage->spec.procfs, &gentle, NULL);
-}
-
 static void gentle_begin(FsStage *stage)
 {
     stage->committing = false;
-    gentle_settings(stage);
+    fs_stage_gentle_begin(stage);
     fs_stage_timer(stage, PRESYNC_SAMPLE_US, gentle_sample);
 }
 

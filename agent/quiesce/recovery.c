@@ -14,6 +14,7 @@
 #include "quiesce/events.h"
 #include "quiesce/hook_participant.h"
 
+#include "sys/grace.h"
 #include "sys/ready_socket.h"
 #include "sys/sysrq.h"
 
@@ -168,10 +169,14 @@ static void recover_participants(Operation *operation)
 static void recover_settings(Coordinator *coordinator)
 {
     WritebackSettings before;
+    int32_t expedited;
 
     if (ledger_saved_writeback(coordinator->spec.ledger, &before) &&
         writeback_apply(coordinator->spec.paths.procfs, &before, NULL))
         ledger_clear_writeback(coordinator->spec.ledger);
+    if (ledger_saved_grace(coordinator->spec.ledger, &expedited) &&
+        grace_apply(coordinator->spec.paths.sysfs, expedited, NULL))
+        ledger_clear_grace(coordinator->spec.ledger);
 }
 
 /* --- together ----------------------------------------------------------------------------------

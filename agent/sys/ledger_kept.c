@@ -78,6 +78,25 @@ void ledger_clear_writeback(Ledger *ledger)
     ledger_store(&ledger->header->writeback_saved, 0);
 }
 
+void ledger_save_grace(Ledger *ledger, int32_t expedited)
+{
+    if (ledger_load(&ledger->header->grace_saved))
+        return;
+    ledger->header->grace_expedited = expedited;
+    ledger_store(&ledger->header->grace_saved, 1);
+}
+
+bool ledger_saved_grace(const Ledger *ledger, int32_t *ret_expedited)
+{
+    *ret_expedited = ledger->header->grace_expedited;
+    return ledger_load(&ledger->header->grace_saved) != 0;
+}
+
+void ledger_clear_grace(Ledger *ledger)
+{
+    ledger_store(&ledger->header->grace_saved, 0);
+}
+
 void ledger_set_verdict(Ledger *ledger, const LedgerVerdict *verdict)
 {
     KeeperLedgerHeader *header = ledger->header;

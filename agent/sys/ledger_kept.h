@@ -32,6 +32,10 @@ void ledger_last(const Ledger *ledger, LedgerOperation *ret_operation);
 void ledger_save_writeback(Ledger *ledger, const WritebackSettings *settings);
 bool ledger_saved_writeback(const Ledger *ledger, WritebackSettings *ret_settings);
 void ledger_clear_writeback(Ledger *ledger);
+/* The same of sys/grace.h. */
+void ledger_save_grace(Ledger *ledger, int32_t expedited);
+bool ledger_saved_grace(const Ledger *ledger, int32_t *ret_expedited);
+void ledger_clear_grace(Ledger *ledger);
 
 /* The freeze ended in any way but the host's thaw; the host's next thaw is to be told once. Times
  * are CLOCK_BOOTTIME microseconds. */

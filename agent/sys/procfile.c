@@ -122,6 +122,28 @@ bool procfile_number(const char *root, const char *name, int32_t *ret_value, GEr
     return true;
 }
 
+bool procfile_write_number(const char *root, const char *name, int32_t value, GError **error)
+{
+    g_autofree char *path = NULL;
+    g_autofree char *text = NULL;
+    ssize_t count = 0;
+    int fd = -1, failed = 0;
+
+    if (value < 0)
+        return true;
+    path = g_build_filename(root, name, NULL);
+    text = g_strdup_printf("%d\n", value);
+    fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    if (fd < 0)
+        return agent_error_errno(error, AGENT_ERROR_UNAVAILABLE, errno, "%s", path);
+    count = write(fd, text, strlen(text)); /* sysctls take a value in one write only */
+    failed = count < 0 ? errno : EIO;
+    (void)close(fd);
+    if (count != (ssize_t)strlen(text))
+        return agent_error_errno(error, AGENT_ERROR_UNAVAILABLE, failed, "%s", path);
+    return true;
+}
+
 bool procfile_find(const char *text, const char *key, const char *unit, uint64_t *ret_value)
 {
     size_t length = strlen(key);

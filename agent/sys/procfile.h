@@ -25,6 +25,8 @@ char *procfile_whole(const char *path, size_t max, GError **error) G_GNUC_WARN_U
 bool procfile_text(const char *root, const char *name, char *text, size_t size, GError **error);
 /* A file that holds one number from 0 to INT32_MAX, as sysctls do. */
 bool procfile_number(const char *root, const char *name, int32_t *ret_value, GError **error);
+/* Below 0: nothing is written. */
+bool procfile_write_number(const char *root, const char *name, int32_t value, GError **error);
 /* The number of KEY in lines of "KEY   NUMBER UNIT", as in meminfo; false: no such line. `unit` has
  * its leading blank, as in " kB". */
 bool procfile_find(const char *text, const char *key, const char *unit, uint64_t *ret_value);

@@ -8,11 +8,6 @@
 #include "base/deadline.h"
 #include "sys/procfile.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <string.h>
-#include <unistd.h>
-
 #define EXPIRE_FILE "sys/vm/dirty_expire_centisecs"
 #define PERIOD_FILE "sys/vm/dirty_writeback_centisecs"
 
@@ -94,35 +89,14 @@ bool writeback_read(const char *procfs, WritebackSettings *ret_settings, GError 
            procfile_number(procfs, PERIOD_FILE, &ret_settings->period_cs, error);
 }
 
-static bool write_setting(const char *procfs, const char *name, int32_t value, GError **error)
-{
-    g_autofree char *path = NULL;
-    g_autofree char *text = NULL;
-    ssize_t count = 0;
-    int fd = -1, failed = 0;
-
-    if (value < 0)
-        return true;
-    path = g_build_filename(procfs, name, NULL);
-    text = g_strdup_printf("%d\n", value);
-    fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-    if (fd < 0)
-        return agent_error_errno(error, AGENT_ERROR_UNAVAILABLE, errno, "%s", path);
-    count = write(fd, text, strlen(text)); /* sysctls take a value in one write only */
-    failed = count < 0 ? errno : EIO;
-    (void)close(fd);
-    if (count != (ssize_t)strlen(text))
-        return agent_error_errno(error, AGENT_ERROR_UNAVAILABLE, failed, "%s", path);
-    return true;
-}
-
 bool writeback_apply(const char *procfs, const WritebackSettings *settings, GError **error)
 {
     g_autoptr(GError) second = NULL;
     /* Expiry first: a new period wakes the flusher, which should find it. Both are tried, as a
      * half restored pair is better than none. */
-    bool expire = write_setting(procfs, EXPIRE_FILE, settings->expire_cs, error);
-    bool period = write_setting(procfs, PERIOD_FILE, settings->period_cs, expire ? error : &second);
+    bool expire = procfile_write_number(procfs, EXPIRE_FILE, settings->expire_cs, error);
+    bool period =
+        procfile_write_number(procfs, PERIOD_FILE, settings->period_cs, expire ? error : &second);
 
     return expire && period;
 }

@@ -1,13 +1,17 @@
 /*
- * Tests of what a freeze writes back before it: journals, gentle write-back, rounds of syncfs.
+ * Tests of what a freeze writes back before it (journals, gentle write-back, rounds of syncfs), and
+ * of the kernel's settings that are changed meanwhile.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "coordinator_rig_files.h"
 #include "coordinator_rig_requests.h"
 
+#include <signal.h>
+
 #define EXPIRE "proc/sys/vm/dirty_expire_centisecs"
 #define PERIOD "proc/sys/vm/dirty_writeback_centisecs"
+#define GRACE  "sys/kernel/rcu_expedited"
 #define MUCH   "Dirty: 65536 kB\nWriteback: 0 kB\n"
 #define LITTLE "Dirty: 64 kB\nWriteback: 0 kB\n"
 
@@ -151,6 +155,85 @@ static void a_thaw_ends_it_in_every_step(void)
     }
 }
 
+/* --- grace periods -----------------------------------------------------------------------------
+ */
+
+/* While FIFREEZE is in the kernel, and no longer. */
+static void grace_periods_are_expedited_while_freezing(void)
+{
+    g_autoptr(Rig) rig = rig_new("a");
+    Reply freeze;
+
+    rig_write(rig, GRACE, "0\n");
+    rig_write(rig, "fs/a/.inject", "freeze hang\n");
+    rig_hook(rig, "10-app", RIG_STANDS_AT("freeze"));
+    rig_start(rig);
+    rig_freeze(rig, NULL, &freeze);
+    rig_await(rig, rig_called(rig, "10-app freeze"));
+    g_assert_true(says(rig, GRACE, "0"));
+    rig_write(rig, "go-freeze", "");
+    rig_await(rig, says(rig, GRACE, "1"));
+    rig_write(rig, "fs/a/.release", "");
+    rig_answered(rig, &freeze);
+    assert_ok(&freeze, 1);
+    g_assert_true(says(rig, GRACE, "0"));
+    rig_thaws(rig, 1);
+}
+
+static void a_failed_freeze_puts_them_back(void)
+{
+    static const char *const INJECTED[] = {"freeze EIO\n", "freeze hang\n"};
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(INJECTED); i++) {
+        g_autoptr(Rig) rig = rig_new("a b");
+        Reply freeze, thaw;
+
+        rig_write(rig, GRACE, "0\n");
+        rig_write(rig, "fs/a/.inject", INJECTED[i]);
+        rig_start(rig);
+        rig_freeze(rig, NULL, &freeze);
+        if (i == 1) {
+            rig_await(rig, says(rig, GRACE, "1"));
+            rig_thaw(rig, &thaw);
+            rig_answered(rig, &thaw);
+        }
+        rig_answered(rig, &freeze);
+        g_assert_cmpint(freeze.kind, ==, ANSWER_ERROR);
+        g_assert_true(says(rig, GRACE, "0"));
+        rig_write(rig, "fs/a/.release", "");
+        rig_settle(rig);
+    }
+}
+
+static void what_somebody_else_expedited_stays_so(void)
+{
+    g_autoptr(Rig) rig = rig_new("a");
+
+    rig_write(rig, GRACE, "1\n");
+    rig_start(rig);
+    rig_hold(rig);
+    rig_thaws(rig, 1);
+    g_assert_true(says(rig, GRACE, "1"));
+}
+
+static void a_keeper_that_dies_does_not_keep_them(void)
+{
+    g_autoptr(Rig) rig = rig_new("a b");
+    Reply freeze;
+
+    rig_write(rig, GRACE, "0\n");
+    rig_write(rig, "fs/a/.inject", "freeze hang\n");
+    rig_start(rig);
+    rig_freeze(rig, NULL, &freeze);
+    rig_await(rig, says(rig, GRACE, "1"));
+    rig_signal_keeper(rig, SIGKILL);
+    rig_answered(rig, &freeze);
+    g_assert_cmpint(freeze.kind, ==, ANSWER_ERROR);
+    g_assert_true(says(rig, GRACE, "0"));
+    rig_write(rig, "fs/a/.release", "");
+    rig_settle(rig);
+}
+
 #define ADD(function) g_test_add_func("/coordinator_presync/" #function, function)
 
 int main(int argc, char **argv)
@@ -162,5 +245,9 @@ int main(int argc, char **argv)
     ADD(only_what_has_such_a_journal_is_committed);
     ADD(little_is_synced_at_once);
     ADD(a_thaw_ends_it_in_every_step);
+    ADD(grace_periods_are_expedited_while_freezing);
+    ADD(a_failed_freeze_puts_them_back);
+    ADD(what_somebody_else_expedited_stays_so);
+    ADD(a_keeper_that_dies_does_not_keep_them);
     return g_test_run();
 }

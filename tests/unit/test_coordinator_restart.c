@@ -311,15 +311,22 @@ static void changed_settings_are_put_back(void)
     g_autofree char *ledger = g_build_filename(rig->root, "run/ledger", NULL);
     g_autofree char *procfs = g_build_filename(rig->root, "proc", NULL);
     Ledger *before = ledger_open(ledger, NULL);
+    g_autofree char *grace = NULL;
     WritebackSettings now;
+    int32_t expedited;
 
     ledger_save_writeback(before, &BEFORE);
+    ledger_save_grace(before, 0);
+    rig_write(rig, "sys/kernel/rcu_expedited", "1\n");
     ledger_close(before);
     rig_start(rig);
     g_assert_true(writeback_read(procfs, &now, NULL));
     g_assert_cmpint(now.expire_cs, ==, BEFORE.expire_cs);
     g_assert_cmpint(now.period_cs, ==, BEFORE.period_cs);
     g_assert_false(ledger_saved_writeback(rig->ledger, &now));
+    grace = rig_text(rig, "sys/kernel/rcu_expedited");
+    g_assert_cmpstr(grace, ==, "0\n");
+    g_assert_false(ledger_saved_grace(rig->ledger, &expedited));
 }
 
 /* The recovered operation is the straggler that the new one waits for. */

@@ -18,6 +18,13 @@ def check(condition, text="") -> None:
         raise AssertionError(text)
 
 
+def check_settings(vm: Vm) -> None:
+    """What a freeze changes for the time being is what the kernel begins with."""
+    values = vm.run("cat /proc/sys/vm/dirty_expire_centisecs "
+                    "/proc/sys/vm/dirty_writeback_centisecs /sys/kernel/rcu_expedited").split()
+    check(values == ["3000", "500", "0"], f"expiry, period, grace periods: {values}")
+
+
 class Machine:
     """A booted machine with the agent running; nothing is left frozen between cases.
 

@@ -1,7 +1,7 @@
 """A cell of the fault matrix: what it is made of, and the order in which it goes.
 
     arrange, enter the state and hold it, inject, measure, then heal, leave the state and take the
-    answer to the request in flight (in the fault's order), then the five guarantees.
+    answer to the request in flight (in the fault's order), then the six guarantees.
 
 SPDX-License-Identifier: LGPL-2.1-or-later
 """

@@ -1,15 +1,16 @@
-"""The five guarantees of a cell, verified from outside the agent.
+"""The six guarantees of a cell, verified from outside the agent.
 
 1. Every filesystem can be written to again within its bound.
 2. Every participant was released: exactly once where the service survived, else at least once.
 3. The host's next thaw is told of a freeze that was lost, once; and nothing of one that was held.
 4. The next freeze works.
 5. The report tells what happened.
+6. The kernel's settings are what they were.
 
 SPDX-License-Identifier: LGPL-2.1-or-later
 """
 
-from context import check
+from context import check, check_settings
 from matrix_cell import ENTER, BoundMissed, Cell, leave, measure, take_answer
 from matrix_rig import ALL, DIRECTORIES, HookCall, error_matches
 
@@ -192,5 +193,6 @@ def run_cell(cell: Cell) -> None:
     check_released(cell, calls)
     if calls:
         check_report(cell, calls[-1].operation)
+    check_settings(cell.rig.vm)
     check_next_freeze(cell)
     check_in_time(cell)

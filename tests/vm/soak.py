@@ -16,7 +16,7 @@ import os
 import random
 import time
 
-from context import check
+from context import check, check_settings
 from matrix_process import KEEPER, SERVICE
 from matrix_rig import ALL, HOOKS, VERDICT, Rig
 from vmlab.host import AgentError
@@ -88,6 +88,7 @@ class Soak(Rig):
         deadline = time.monotonic() + LEFT_SECONDS
         while left := self.vm.run("ps -eo stat=,args= | grep -E '^Z|^D.*quiesced|hooks[.]d' || true"):
             check(time.monotonic() < deadline, f"left over: {left}")
+        check_settings(self.vm)
         for name, pids in self.processes().items():
             check(len(pids.split()) == 1, f"{name}: {pids}")
 

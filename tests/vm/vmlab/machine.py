@@ -113,7 +113,8 @@ class Vm:
                    "-cpu", "max", "-smp", "2", "-m", "1536", "-no-reboot",
                    "-kernel", str(self.image.kernel), "-initrd", str(self.image.initramfs),
                    "-append", "console=ttyS0 root=/dev/vda rw panic=-1 net.ifnames=0 "
-                              "mitigations=off quiet systemd.show_status=0",
+                              "mitigations=off clocksource=tsc tsc=reliable "
+                              "quiet systemd.show_status=0",
                    "-serial", f"file:{self.console}",
                    "-qmp", f"unix:{self.work}/qmp,server=on,wait=off",
                    "-device", "virtio-serial-pci",
