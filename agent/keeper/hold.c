@@ -165,8 +165,8 @@ static void freeze_maybe_over(Hold *hold)
         hold->phase = HOLD_HELD;
 }
 
-/* Skips what is not to be frozen. An entry whose own syncfs has not returned must not be frozen:
- * the FIFREEZE would wait for it with the writers already blocked. */
+/* Skips what is not to be frozen. An entry whose own syncfs or fsync has not returned must not be
+ * frozen: the FIFREEZE would wait for it with the writers already blocked. */
 static bool next_to_freeze(Hold *hold, int64_t now_us)
 {
     while (hold->freeze_next < hold->count && !hold->freeze_stopped) {

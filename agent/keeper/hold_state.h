@@ -10,9 +10,9 @@
 #include "keeper/hold_entry.h"
 #include "keeper/message.h"
 
-/* FIFREEZEs and syncfs at once: each mostly waits (grace periods, the disk), so many cost no more
- * processor than few. A worker costs 12 KiB of locked memory; begun while something is frozen it
- * might have to wait for memory, so they are there before. */
+/* FIFREEZEs, fsyncs and syncfs at once: each mostly waits (grace periods, the disk), so many cost
+ * no more processor than few. A worker costs 12 KiB of locked memory; begun while something is
+ * frozen it might have to wait for memory, so they are there before. */
 #define HOLD_SLOW_MAX 64u
 /* Those may be stuck for good: so many workers are left to thaw. */
 #define HOLD_THAW_KEPT 4u

@@ -23,12 +23,13 @@
  *   DISARM                        ───►     thaws what is held, closes fds, ends workers
  *                                 ◄───     DISARMED
  *
- * COMMIT has the journals of KEEPER_FS_JOURNAL filesystems committed, without their data. Whether
- * that worked is not told: SYNC tells it. A SYNC takes its place, and it does not come back then.
+ * COMMIT has the journals of KEEPER_FS_JOURNAL filesystems committed, without the data that has no
+ * place on the disk yet. Whether that worked is not told: SYNC tells it. A SYNC takes its place,
+ * and it does not come back then.
  *
  * FREEZE goes up the ranks, one rank in parallel. It stops after the first error on a filesystem
  * without KEEPER_FS_MAY_FAIL, and what is frozen then stays so until THAW. EOPNOTSUPP (a type that
- * has no freeze) stops nothing. One whose own syncfs has not returned is not frozen: ETIMEDOUT.
+ * has no freeze) stops nothing. One whose own syncfs or fsync has not returned is not frozen.
  *
  * THAW goes down the ranks and cannot be undone: after it a new ARM is needed. It ends what is
  * under way, whose answer does not come then. THAW_DONE comes by itself, with its cause,

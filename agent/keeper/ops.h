@@ -15,7 +15,7 @@ typedef struct {
     int (*freeze)(int fd);
     int (*thaw)(int fd);
     int (*sync)(int fd);
-    int (*commit)(int fd); /* fsync(2) of a directory: on ext4 a commit of the journal, no data */
+    int (*commit)(int fd); /* fsync(2): a commit of the journal for ext4's directories */
     int64_t tick_us;       /* KEEPER_BEAT_US */
     int64_t late_us;       /* KEEPER_LATE_US */
     int64_t grace_us;      /* KEEPER_GRACE_US */

@@ -1,7 +1,7 @@
 /*
  * filesystems_internal: what filesystems.c (life of the stage), fs_keeper.c (its talk with the
- * keeper, and rescue without it), fs_presync.c (write-back before), fs_settings.c (the kernel's
- * settings) and fs_suspects.c (what holds up a freeze) share.
+ * keeper, and rescue without it), fs_presync.c (write-back before), and fs_suspects.c (what
+ * holds up a freeze) share.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -30,7 +30,7 @@ struct FsStage {
     bool stored; /* the service manager answered, or will not */
     bool synced; /* nothing more to be synced; events.synced once `stored`, too */
     Presync presync;
-    bool committing; /* gentle write-back begins when the journals are committed */
+    bool committing; /* journals; gentle write-back begins after it, or a moment */
     bool gentle;     /* write-back settings are changed */
     bool expedited;  /* that of the grace periods is */
     Deadline presync_deadline;
@@ -38,7 +38,7 @@ struct FsStage {
     Deadline freeze_given_up; /* by the stage or by others */
     Offload *looking;         /* for suspects */
     Suspects *suspects;       /* NULL: not looked for, or not found in time; by item index */
-    GSource *timer;           /* sample, stuck or thaw wait, by state */
+    GSource *timer;           /* commit, sample, stuck or thaw wait, by state */
     bool thaw_told;
     unsigned pending;
     char *failure_name, *failure_reason;
@@ -58,9 +58,6 @@ bool fs_stage_has_journal(const Mount *mount); /* which can be committed without
 void fs_stage_committed(FsStage *stage);
 void fs_stage_sync_done(FsStage *stage);
 void fs_stage_presync_end(FsStage *stage);
-void fs_stage_gentle_begin(FsStage *stage);
-void fs_stage_gentle_end(FsStage *stage);
-void fs_stage_expedite_begin(FsStage *stage);
 void fs_stage_expedite_end(FsStage *stage);
 void fs_stage_suspects_look(FsStage *stage, Deadline deadline);
 void fs_stage_suspects_end(FsStage *stage);

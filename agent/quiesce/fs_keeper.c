@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "quiesce/filesystems_internal.h"
+#include "quiesce/settings.h"
 
 #include "sys/writeback.h"
 
@@ -38,6 +39,13 @@ static gboolean freeze_slow(gpointer user_data)
     return G_SOURCE_REMOVE;
 }
 
+void fs_stage_expedite_end(FsStage *stage)
+{
+    if (stage->expedited)
+        settings_expedite_end(stage->spec.ledger, stage->spec.sysfs);
+    stage->expedited = false;
+}
+
 void fs_stage_freeze(FsStage *stage, int64_t limit_us, Deadline give_up)
 {
     int64_t patience_us = MIN(MIN(FS_STUCK_US, limit_us), deadline_left(give_up));
@@ -49,13 +57,21 @@ void fs_stage_freeze(FsStage *stage, int64_t limit_us, Deadline give_up)
     stage->state = FS_FREEZING;
     stage->freeze_started_us = deadline_now();
     stage->freeze_given_up = deadline_in(patience_us);
-    fs_stage_expedite_begin(stage);
+    stage->expedited = settings_expedite(stage->spec.ledger, stage->spec.sysfs);
     if (!keeper_freeze(stage->spec.keeper, limit_us)) {
         fs_stage_fail(stage, "keeper", "%s", keeper_unready_reason(stage->spec.keeper));
         fs_stage_report_failed(stage);
         return;
     }
     fs_stage_timer(stage, MAX(patience_us - FS_SUSPECTS_US, patience_us / 2), freeze_slow);
+}
+
+/* However it begins: a FIFREEZE that stays in the kernel keeps no setting changed. */
+static void enter_thawing(FsStage *stage)
+{
+    fs_stage_presync_end(stage);
+    fs_stage_expedite_end(stage);
+    stage->state = FS_THAWING;
 }
 
 static gboolean thaw_wait_over(gpointer user_data)
@@ -104,9 +120,7 @@ void fs_stage_thaw(FsStage *stage)
 {
     if (stage->state == FS_THAWING || stage->state == FS_OVER)
         return;
-    fs_stage_presync_end(stage);
-    fs_stage_expedite_end(stage);
-    stage->state = FS_THAWING;
+    enter_thawing(stage);
     if (!stage->armed && !stage->keeper_gone) {
         fs_stage_timer(stage, 0, thaw_nothing);
         return;
@@ -240,7 +254,7 @@ static void on_thaw_done(FsStage *stage, const KeeperMessage *message)
     if (stage->state == FS_FREEZING || stage->state == FS_HELD) {
         bool stuck = fs_stage_note_stuck(stage);
 
-        stage->state = FS_THAWING;
+        enter_thawing(stage);
         if (stuck)
             stage->events.failed(stage, stage->user_data);
         else if (reason)
@@ -382,7 +396,7 @@ void fs_stage_keeper_lost(FsStage *stage, const char *reason)
         return;
     }
     /* First the filesystems, then the talk about it. */
-    stage->state = FS_THAWING;
+    enter_thawing(stage);
     fs_stage_timer(stage, FS_THAW_WAIT_US, thaw_wait_over);
     fs_stage_rescue(stage);
     stage->events.lost(stage, ENDED_BY_KEEPER_DEATH, reason, stage->user_data);

@@ -6,11 +6,13 @@
  * A journal that commits by itself (ext4: every 5 s) while the write-back fills the disk's queue
  * waits there behind the data, and every writer to a block of that commit waits with it: 0.3 to 0.8
  * s with 64 MiB at 40 MB/s, measured. Committed right before, with the queue empty, it takes some
- * milliseconds, and 5 s are free of it. When each step pays no more is presync.h's to say.
+ * milliseconds, and the next one is 5 s away, which is longer than most write-back. When that pays
+ * no more is presync.h's to say.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "quiesce/filesystems_internal.h"
+#include "quiesce/settings.h"
 
 #include "sys/writeback.h"
 
@@ -26,7 +28,9 @@ int64_t fs_stage_dirty(const FsStage *stage)
 void fs_stage_presync_end(FsStage *stage)
 {
     stage->committing = false;
-    fs_stage_gentle_end(stage);
+    if (stage->gentle)
+        settings_gentle_end(stage->spec.ledger, stage->spec.procfs);
+    stage->gentle = false;
 }
 
 static void sync_round(FsStage *stage)
@@ -58,7 +62,7 @@ static gboolean gentle_sample(gpointer user_data)
 static void gentle_begin(FsStage *stage)
 {
     stage->committing = false;
-    fs_stage_gentle_begin(stage);
+    stage->gentle = settings_gentle(stage->spec.ledger, stage->spec.procfs);
     fs_stage_timer(stage, PRESYNC_SAMPLE_US, gentle_sample);
 }
 
@@ -78,9 +82,10 @@ void fs_stage_committed(FsStage *stage)
         gentle_begin(stage);
 }
 
+/* Not ext3: without delayed allocation a commit writes the data, all at once. */
 bool fs_stage_has_journal(const Mount *mount)
 {
-    return g_str_equal(mount->type, "ext4") || g_str_equal(mount->type, "ext3");
+    return g_str_equal(mount->type, "ext4");
 }
 
 static bool any_journal(const FsStage *stage)

@@ -13,9 +13,10 @@
 #include <stdint.h>
 
 /* Less than this is written by a syncfs before anybody notices; 8 MiB is 0.2 s at 40 MB/s. */
-#define PRESYNC_SMALL_BYTES  (INT64_C(8) << 20)
-#define PRESYNC_COMMIT_US    INT64_C(200000) /* a journal's commit; it takes 5 ms on an idle disk */
-#define PRESYNC_SAMPLE_US    INT64_C(100000) /* between two looks at what is dirty */
+#define PRESYNC_SMALL_BYTES (INT64_C(8) << 20)
+/* Write-back waits so long for the journals' commit, which takes 5 ms on an idle disk. */
+#define PRESYNC_COMMIT_US    INT64_C(200000)
+#define PRESYNC_SAMPLE_US    INT64_C(100000)    /* between two looks at what is dirty */
 #define PRESYNC_STALL_US     INT64_C(1000000)   /* no progress for this long: gentle pays no more */
 #define PRESYNC_LITTLE_BYTES (INT64_C(1) << 20) /* 25 ms at 40 MB/s: no round more for that */
 #define PRESYNC_ROUNDS_MAX   4u

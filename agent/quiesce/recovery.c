@@ -13,8 +13,8 @@
 #include "quiesce/coordinator_internal.h"
 #include "quiesce/events.h"
 #include "quiesce/hook_participant.h"
+#include "quiesce/settings.h"
 
-#include "sys/grace.h"
 #include "sys/ready_socket.h"
 #include "sys/sysrq.h"
 
@@ -168,15 +168,8 @@ static void recover_participants(Operation *operation)
 
 static void recover_settings(Coordinator *coordinator)
 {
-    WritebackSettings before;
-    int32_t expedited;
-
-    if (ledger_saved_writeback(coordinator->spec.ledger, &before) &&
-        writeback_apply(coordinator->spec.paths.procfs, &before, NULL))
-        ledger_clear_writeback(coordinator->spec.ledger);
-    if (ledger_saved_grace(coordinator->spec.ledger, &expedited) &&
-        grace_apply(coordinator->spec.paths.sysfs, expedited, NULL))
-        ledger_clear_grace(coordinator->spec.ledger);
+    settings_gentle_end(coordinator->spec.ledger, coordinator->spec.paths.procfs);
+    settings_expedite_end(coordinator->spec.ledger, coordinator->spec.paths.sysfs);
 }
 
 /* --- together ----------------------------------------------------------------------------------

@@ -3,9 +3,9 @@
  *
  * A FIFREEZE waits for one grace period after the other, with the writers already stopped: some 50
  * ms a filesystem on an idle machine, more on a busy one. With the kernel's own setting
- * (/sys/kernel/rcu_expedited) each of them is an interrupt to every processor instead, and the
- * freeze takes 2 to 5 ms. Who cannot have these interrupts sets /sys/kernel/rcu_normal, which the
- * kernel puts above it. Waits for nothing.
+ * (/sys/kernel/rcu_expedited) each of them is an interrupt to every busy processor instead,
+ * and the freeze takes 2 to 5 ms. Who cannot have these interrupts sets /sys/kernel/rcu_normal,
+ * which the kernel puts above it. Waits for nothing.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -15,6 +15,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* 0: as usual; above: expedited. False: this kernel has no such setting. */
+/* 0: as usual; above: expedited. False: this kernel has no such setting, or it may not be read. */
 bool grace_read(const char *sysfs, int32_t *ret_expedited, GError **error);
 bool grace_apply(const char *sysfs, int32_t expedited, GError **error);

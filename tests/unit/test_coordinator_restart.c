@@ -316,6 +316,8 @@ static void changed_settings_are_put_back(void)
     int32_t expedited;
 
     ledger_save_writeback(before, &BEFORE);
+    rig_write(rig, "proc/sys/vm/dirty_expire_centisecs", "10\n");
+    rig_write(rig, "proc/sys/vm/dirty_writeback_centisecs", "5\n");
     ledger_save_grace(before, 0);
     rig_write(rig, "sys/kernel/rcu_expedited", "1\n");
     ledger_close(before);

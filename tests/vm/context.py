@@ -146,4 +146,4 @@ class Writers:
         self.vm.run("pkill -KILL stallwriter; rm -f /run/writer-*", check=False)
 
 
-__all__ = ["FILESYSTEMS", "HOOKS", "MOUNTS", "Machine", "check"]
+__all__ = ["FILESYSTEMS", "HOOKS", "MOUNTS", "Machine", "check", "check_settings"]

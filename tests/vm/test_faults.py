@@ -73,6 +73,21 @@ def both_killed_while_frozen(m: Machine) -> None:
     next_freeze_works(m)
 
 
+def unmounted_while_frozen_and_both_killed(m: Machine) -> None:
+    """No path leads to them any more: what thaws them is the fds that systemd keeps."""
+    with m.writers() as writers:
+        m.host.call("guest-fsfreeze-freeze")
+        m.vm.run("umount --lazy /srv/ext4; umount --lazy /srv/btrfs; "
+                 "! grep -E ' /srv/(ext4|btrfs) ' /proc/self/mountinfo")
+        m.vm.run("kill -KILL $(pgrep -x quiesced-keeper) $(pgrep -x quiesced)")
+        time.sleep(4)
+        writers.go_on()
+    m.host.sync()
+    told_once(m, "the service was restarted")
+    m.vm.run("mount /dev/vdc /srv/ext4; mount /dev/vde /srv/btrfs")
+    next_freeze_works(m)
+
+
 def service_stopped_by_sigstop(m: Machine) -> None:
     with m.writers() as writers:
         m.host.call("guest-fsfreeze-freeze")
@@ -122,5 +137,6 @@ def loop_filesystem_before_its_carrier(m: Machine) -> None:
 
 
 CASES = [deadline_thaws_and_is_told, service_killed_while_frozen, keeper_killed_while_frozen,
-         both_killed_while_frozen, service_stopped_by_sigstop, systemctl_stop_while_frozen,
+         both_killed_while_frozen, unmounted_while_frozen_and_both_killed,
+         service_stopped_by_sigstop, systemctl_stop_while_frozen,
          somebody_else_thaws, somebody_else_froze, loop_filesystem_before_its_carrier]
