@@ -6,9 +6,7 @@
 #include "port_pty_rig.h"
 
 #include <fcntl.h>
-#include <glib/gstdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -31,29 +29,10 @@ int pty_new(char slave[64])
     return fd;
 }
 
-void put(int fd, const char *text)
-{
-    g_assert_cmpint(write(fd, text, strlen(text)), ==, (ssize_t)strlen(text));
-}
-
 void setup(Fixture *fixture, gconstpointer unused)
 {
     (void)unused;
-    fixture->directory = g_dir_make_tmp("port-XXXXXX", NULL);
-    g_assert_nonnull(fixture->directory);
-    fixture->path = g_build_filename(fixture->directory, "port", NULL);
-    fixture->recorder = recorder_new();
-}
-
-void teardown(Fixture *fixture, gconstpointer unused)
-{
-    (void)unused;
-    port_free(fixture->port);
-    recorder_free(fixture->recorder);
-    g_unlink(fixture->path);
-    g_assert_cmpint(g_rmdir(fixture->directory), ==, 0);
-    g_free(fixture->path);
-    g_free(fixture->directory);
+    fixture_begin(fixture, "port");
 }
 
 void start(Fixture *fixture, PortMethod method, const char *path)

@@ -8,18 +8,8 @@
 #include "port_rig.h"
 #include "sys/port_internal.h"
 
-#define MIB ((size_t)1 << 20)
-
-typedef struct {
-    char *directory, *path;
-    Recorder *recorder;
-    Port *port;
-} Fixture;
-
 void make_raw(int fd);
 /* A new pty's master; `slave` gets the path of the other side. */
 int pty_new(char slave[64]);
-void put(int fd, const char *text);
 void setup(Fixture *fixture, gconstpointer unused);
-void teardown(Fixture *fixture, gconstpointer unused);
 void start(Fixture *fixture, PortMethod method, const char *path);

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gstdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static void recorder_act(Recorder *self, const char *event, Port *port, PortPeer *peer)
@@ -158,4 +160,28 @@ void act_reopen(Port *port, PortPeer *peer)
     port_close(port);
     port_open(port, &error);
     g_assert_no_error(error);
+}
+
+void put(int fd, const char *text)
+{
+    g_assert_cmpint(write(fd, text, strlen(text)), ==, (ssize_t)strlen(text));
+}
+
+void fixture_begin(Fixture *fixture, const char *name)
+{
+    fixture->directory = g_dir_make_tmp("port-XXXXXX", NULL);
+    g_assert_nonnull(fixture->directory);
+    fixture->path = g_build_filename(fixture->directory, name, NULL);
+    fixture->recorder = recorder_new();
+}
+
+void teardown(Fixture *fixture, gconstpointer unused)
+{
+    (void)unused;
+    port_free(fixture->port);
+    recorder_free(fixture->recorder);
+    g_unlink(fixture->path);
+    g_assert_cmpint(g_rmdir(fixture->directory), ==, 0);
+    g_free(fixture->path);
+    g_free(fixture->directory);
 }

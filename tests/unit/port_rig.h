@@ -9,6 +9,8 @@
 
 #include <glib.h>
 
+#define MIB ((size_t)1 << 20)
+
 typedef struct Recorder Recorder;
 
 struct Recorder {
@@ -55,3 +57,14 @@ unsigned count_fds(void);
 size_t pump_read(int fd, char *buffer, size_t size);
 void act_free(Port *port, PortPeer *peer);
 void act_reopen(Port *port, PortPeer *peer);
+
+/* A port, and the directory that its socket, or the link to its device, is in. */
+typedef struct {
+    char *directory, *path;
+    Recorder *recorder;
+    Port *port;
+} Fixture;
+
+void put(int fd, const char *text);
+void fixture_begin(Fixture *fixture, const char *name); /* no port yet; `name`: in the directory */
+void teardown(Fixture *fixture, gconstpointer unused);

@@ -5,7 +5,6 @@
  */
 #include "port_unix_rig.h"
 
-#include <glib/gstdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -33,20 +32,12 @@ int listener(const char *path)
     return fd;
 }
 
-void put(int fd, const char *text)
-{
-    g_assert_cmpint(write(fd, text, strlen(text)), ==, (ssize_t)strlen(text));
-}
-
 void setup_closed(Fixture *fixture, gconstpointer unused)
 {
     g_autoptr(GError) error = NULL;
 
     (void)unused;
-    fixture->directory = g_dir_make_tmp("port-XXXXXX", &error);
-    g_assert_no_error(error);
-    fixture->path = g_build_filename(fixture->directory, "agent.sock", NULL);
-    fixture->recorder = recorder_new();
+    fixture_begin(fixture, "agent.sock");
     fixture->port =
         port_new("test", PORT_UNIX_LISTEN, fixture->path, &RECORDING, fixture->recorder, &error);
     g_assert_no_error(error);
@@ -60,15 +51,4 @@ void setup(Fixture *fixture, gconstpointer unused)
     g_assert_true(port_open(fixture->port, &error));
     g_assert_no_error(error);
     g_assert_true(fixture->recorder->open);
-}
-
-void teardown(Fixture *fixture, gconstpointer unused)
-{
-    (void)unused;
-    port_free(fixture->port);
-    recorder_free(fixture->recorder);
-    g_unlink(fixture->path);
-    g_assert_cmpint(g_rmdir(fixture->directory), ==, 0);
-    g_free(fixture->path);
-    g_free(fixture->directory);
 }
