@@ -77,7 +77,8 @@ static void coordinator_changed_state(gpointer user_data)
     if (!agent->coordinator) /* during construction */
         return;
     if (agent->recovering) {
-        if (coordinator_is_clear(agent->coordinator))
+        if (coordinator_is_clear(agent->coordinator) ||
+            coordinator_leaves_the_rest(agent->coordinator))
             g_main_loop_quit(agent->loop);
         return;
     }

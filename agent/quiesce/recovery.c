@@ -108,6 +108,14 @@ static gboolean recovery_waited(gpointer user_data)
     return G_SOURCE_REMOVE;
 }
 
+static void recovery_unreachable(gpointer user_data)
+{
+    Operation *operation = user_data;
+
+    operation->unreachable = true;
+    (void)recovery_waited(operation);
+}
+
 static void recover_filesystems(Operation *operation)
 {
     Coordinator *coordinator = operation->owner;
@@ -121,6 +129,7 @@ static void recover_filesystems(Operation *operation)
         .failed = recovery_failed,
         .done = recovery_done,
         .hopeless = recovery_hopeless,
+        .unreachable = recovery_unreachable,
         .user_data = operation,
     };
 

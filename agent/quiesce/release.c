@@ -202,10 +202,20 @@ static gboolean settle_now(gpointer user_data)
     if (is_worth_waiting(operation))
         return G_SOURCE_REMOVE; /* called again by stage_settled; else the budget ends it */
     tell_released(operation);
-    if (!operation->stage_settled || somebody_busy(operation))
+    if (!operation->stage_settled || somebody_busy(operation)) {
+        coordinator_changed(operation->owner);
         return G_SOURCE_REMOVE; /* called again by stage_settled and settled_participant */
+    }
     operation_gone(operation);
     return G_SOURCE_REMOVE;
+}
+
+bool coordinator_leaves_the_rest(Coordinator *coordinator)
+{
+    Operation *operation = coordinator->operation ? coordinator->operation : coordinator->straggler;
+
+    return operation && operation->unreachable && operation->told && !operation->sequence &&
+           !members_left(operation) && !somebody_busy(operation);
 }
 
 void operation_settle(Operation *operation)

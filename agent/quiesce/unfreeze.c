@@ -20,6 +20,7 @@ typedef struct {
     unsigned index;
     int fd; /* -1: not open */
     bool owned, busy, told;
+    bool lost; /* the last open found no mount of it */
     OffloadOpen *open;
 } Item;
 
@@ -36,7 +37,7 @@ struct Unfreeze {
     unsigned count;
     GPtrArray *batches;
     int64_t started_us;
-    bool hopeless; /* was told */
+    bool hopeless, unreachable; /* were told */
     GSource *timer;
 };
 
@@ -115,6 +116,19 @@ static void batch_thawed(unsigned index, int error_number, gpointer user_data)
     unfreeze->spec.thawed(index, error_number, unfreeze->spec.user_data);
 }
 
+static void maybe_unreachable(Unfreeze *unfreeze)
+{
+    unsigned lost = 0;
+
+    for (unsigned i = 0; i < unfreeze->count; i++)
+        lost += is_left(unfreeze, i) && unfreeze->items[i].lost;
+    if (lost == 0 || lost < unfreeze_left(unfreeze) || unfreeze->unreachable)
+        return;
+    unfreeze->unreachable = true;
+    if (unfreeze->spec.unreachable)
+        unfreeze->spec.unreachable(unfreeze->spec.user_data);
+}
+
 static void batch_done(unsigned pending, gpointer user_data)
 {
     Batch *batch = user_data;
@@ -123,6 +137,7 @@ static void batch_done(unsigned pending, gpointer user_data)
     (void)pending;
     (void)g_ptr_array_remove_fast(unfreeze->batches, batch); /* frees it */
     again(unfreeze, unfreeze->batches->len == 0 && unfreeze_left(unfreeze) == 0);
+    maybe_unreachable(unfreeze);
 }
 
 static void batch_begin(Unfreeze *unfreeze, const KeeperRescueFilesystem *list, unsigned count,
@@ -150,9 +165,11 @@ static void item_opened(int fd, int error_number, gpointer user_data)
     item->open = NULL;
     item->fd = fd;
     item->owned = fd >= 0;
+    item->lost = fd < 0 && (error_number == ENODEV || error_number == ENOENT);
     if (fd < 0)
         tell_failed(item->unfreeze, item->index, error_number);
     again(item->unfreeze, fd >= 0);
+    maybe_unreachable(item->unfreeze);
 }
 
 static bool has_fd(Unfreeze *unfreeze, Item *item)

@@ -42,6 +42,9 @@ typedef struct {
     void (*done)(gpointer user_data);
     /* After UNFREEZE_PATIENT_US something is still frozen; told once. NULL: nobody to tell. */
     void (*hopeless)(gpointer user_data);
+    /* Nothing is left but what has no fd, nor any mount that leads to it; told once, tries go on.
+     * NULL: nobody to tell. */
+    void (*unreachable)(gpointer user_data);
     gpointer user_data;
 } UnfreezeSpec;
 

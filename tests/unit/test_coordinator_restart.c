@@ -304,6 +304,35 @@ static void the_window_goes_on_while_nobody_runs(void)
     is_reported(rig, REPORT_LOST, ENDED_BY_STOP, false);
 }
 
+/* Applications do not wait for what only the next start, with the stored fds, can thaw. */
+static void what_no_mount_leads_to_is_left_for_the_next(void)
+{
+    g_autoptr(Rig) rig = rig_new("a b");
+    g_autofree char *here = g_build_filename(rig->root, "fs/a", NULL);
+    g_autofree char *there = g_build_filename(rig->root, "fs/a-unmounted", NULL);
+    int64_t began_us;
+
+    rig_hook(rig, "10-app", RIG_STANDS_AT("abort"));
+    rig_victim(rig, freeze_only, "frozen");
+    g_assert_cmpint(g_rename(here, there), ==, 0);
+    rig_signal_keeper(rig, SIGKILL);
+    rig_kill_victim(rig);
+    began_us = deadline_now();
+    rig_start_early(rig);
+    rig_await(rig, rig_called(rig, "10-app abort"));
+    g_assert_cmpint(deadline_now() - began_us, <, FS_THAW_WAIT_US);
+    g_assert_false(coordinator_leaves_the_rest(rig->coordinator));
+    rig_write(rig, "go-abort", "");
+    rig_await(rig, coordinator_leaves_the_rest(rig->coordinator));
+    g_assert_false(coordinator_is_clear(rig->coordinator));
+    g_assert_true(ledger_active(rig->ledger));
+    g_assert_cmpint(g_rename(there, here), ==, 0);
+    rig_settle(rig);
+    g_assert_false(rig_frozen(rig));
+    g_assert_false(coordinator_leaves_the_rest(rig->coordinator));
+    rig_told_once(rig, "fsfreeze is limited .*the service was restarted.*");
+}
+
 static void changed_settings_are_put_back(void)
 {
     static const WritebackSettings BEFORE = {.expire_cs = 1234, .period_cs = 567};
@@ -419,6 +448,7 @@ int main(int argc, char **argv)
         CASE(killed_in_lost),
         CASE(killed_in_lost_while_releasing),
         CASE(the_window_goes_on_while_nobody_runs),
+        CASE(what_no_mount_leads_to_is_left_for_the_next),
         CASE(changed_settings_are_put_back),
         CASE(a_freeze_during_recovery_waits_for_it),
         CASE(a_verdict_is_not_told_again_after_a_restart),

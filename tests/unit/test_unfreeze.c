@@ -29,7 +29,7 @@ typedef struct {
     Ledger *ledger;
     Unfreeze *unfreeze;
     bool settled;
-    unsigned done, hopeless, thawed[COUNT], failed[COUNT];
+    unsigned done, hopeless, unreachable, thawed[COUNT], failed[COUNT];
     int errors[COUNT]; /* of the last call of either */
     unsigned fds_before, threads_before;
 } Bed;
@@ -122,6 +122,11 @@ static void on_hopeless(gpointer user_data)
     ((Bed *)user_data)->hopeless++;
 }
 
+static void on_unreachable(gpointer user_data)
+{
+    ((Bed *)user_data)->unreachable++;
+}
+
 /* `n_fds`: of how many the fds are there. */
 static void begin(Bed *bed, unsigned n_fds)
 {
@@ -135,6 +140,7 @@ static void begin(Bed *bed, unsigned n_fds)
         .failed = on_failed,
         .done = on_done,
         .hopeless = on_hopeless,
+        .unreachable = on_unreachable,
         .user_data = bed,
     };
 
@@ -330,11 +336,36 @@ static void goes_by_path_without_an_fd(Bed *bed, gconstpointer data)
     g_assert_cmpint(bed->errors[3], ==, ENOENT);
     (void)loop_for(MSEC(300));
     g_assert_cmpuint(bed->failed[3], ==, 1);
+    g_assert_cmpuint(bed->unreachable, ==, 1);
     g_assert_cmpuint(unfreeze_left(bed->unfreeze), ==, 1);
     g_assert_cmpint(g_rename(elsewhere, directory), ==, 0);
     loop_until(bed->done == 1);
     for (unsigned i = 0; i < COUNT; i++)
         assert_thawed(bed, i, 0);
+}
+
+/* As long as anything else may be thawed it is not said. */
+static void unreachable_is_said_when_nothing_else_is_left(Bed *bed, gconstpointer data)
+{
+    g_autofree char *directory = rig_path(bed->rig, 3, "");
+    g_autofree char *elsewhere = rig_path(bed->rig, 999, "");
+
+    (void)data;
+    bed->settled = true;
+    lay_out(bed, ALL_FROZEN);
+    rig_write(bed->rig, 0, ".inject", "thaw hang\n");
+    g_assert_cmpint(g_rename(directory, elsewhere), ==, 0);
+    begin(bed, 0);
+    loop_until(bed->thawed[1] && bed->thawed[2] && bed->failed[3]);
+    (void)loop_for(MSEC(200));
+    g_assert_cmpuint(bed->unreachable, ==, 0);
+    rig_write(bed->rig, 0, ".release", "");
+    loop_until(bed->unreachable == 1);
+    g_assert_cmpuint(bed->thawed[0], ==, 1);
+    g_assert_cmpuint(bed->done, ==, 0);
+    g_assert_cmpint(g_rename(elsewhere, directory), ==, 0);
+    loop_until(bed->done == 1);
+    g_assert_cmpuint(bed->unreachable, ==, 1);
 }
 
 static void what_hangs_holds_up_nobody_else(Bed *bed, gconstpointer data)
@@ -456,6 +487,7 @@ int main(int argc, char **argv)
     ADD(what_was_not_frozen_by_it_is_never_touched);
     ADD(an_error_is_told_once_and_tried_again);
     ADD(goes_by_path_without_an_fd);
+    ADD(unreachable_is_said_when_nothing_else_is_left);
     ADD(what_hangs_holds_up_nobody_else);
     ADD(hopeless_is_told_once_and_the_pace_slows);
     ADD(may_be_freed_at_any_time);

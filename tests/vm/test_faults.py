@@ -5,6 +5,7 @@ import time
 from context import FILESYSTEMS, Machine, check
 
 GROUP = "faults"
+UNREACHABLE_SECONDS = 4  # by the next start; both may be dead for 2 s, and this is emulated
 
 
 def machine(tree) -> Machine:
@@ -80,7 +81,7 @@ def unmounted_while_frozen_and_both_killed(m: Machine) -> None:
         m.vm.run("umount --lazy /srv/ext4; umount --lazy /srv/btrfs; "
                  "! grep -E ' /srv/(ext4|btrfs) ' /proc/self/mountinfo")
         m.vm.run("kill -KILL $(pgrep -x quiesced-keeper) $(pgrep -x quiesced)")
-        time.sleep(4)
+        time.sleep(UNREACHABLE_SECONDS)
         writers.go_on()
     m.host.sync()
     told_once(m, "the service was restarted")
