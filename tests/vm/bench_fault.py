@@ -10,6 +10,7 @@ from bench_rows import Rows, note
 
 TOOL, CLOCK, RESULT = "/usr/lib/lab/labtool", "/usr/lib/lab/thawclock", "/run/thawclock"
 LIMIT_MS = 4000
+ROUNDED_US = 2000  # of two times in whole milliseconds
 DEADLINE_MS, KILLED_MS, BOTH_KILLED_MS, MANY_MORE_MS = 50, 100, 2000, 300
 PATIENCE_SECONDS = 60
 
@@ -33,11 +34,12 @@ def thawed_ms(lab: Lab, since_us: int) -> float:
 
 
 def due_us(lab: Lab) -> int:
-    """When the limit passed. It counts from the request to the keeper, before the first FIFREEZE."""
+    """When the limit passed, or a little before: it counts from the request to the keeper, which is
+    before the first FIFREEZE, and the report has whole milliseconds."""
     report = lab.host.call("guest-quiesce-report")["operations"][0]
     first = min(item["start-ms"] for item in report["filesystems"] if item["result"] == "frozen")
     clock, wall = (int(word) for word in lab.vm.run(f"{TOOL} now").split())
-    return (report["started-unix-ms"] + first + LIMIT_MS) * 1000 - wall + clock
+    return (report["started-unix-ms"] + first + LIMIT_MS) * 1000 - ROUNDED_US - wall + clock
 
 
 def deadline_ms(lab: Lab) -> float:
