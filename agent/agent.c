@@ -326,18 +326,6 @@ static bool agent_start(Agent *agent)
     return true;
 }
 
-int agent_run(Agent *agent)
-{
-    if (!agent_start(agent))
-        return 1;
-    g_main_loop_run(agent->loop);
-    /* A participant that is still at its release goes on by itself; taking things down would end
-     * it. The ledger keeps it for whoever comes next. */
-    if (!coordinator_is_clear(agent->coordinator))
-        _exit(0);
-    return 0;
-}
-
 static gboolean recovery_over(gpointer user_data)
 {
     Agent *agent = user_data;
@@ -347,14 +335,35 @@ static gboolean recovery_over(gpointer user_data)
     return G_SOURCE_REMOVE;
 }
 
+static void recover_for_a_while(Agent *agent)
+{
+    agent->recovering = true;
+    deadline_source_clear(&agent->absent);
+    agent->absent = deadline_source_new(deadline_in(RECOVER_US), recovery_over, agent);
+    if (!coordinator_is_clear(agent->coordinator))
+        g_main_loop_run(agent->loop);
+}
+
+int agent_run(Agent *agent)
+{
+    if (!agent_start(agent)) {
+        recover_for_a_while(agent); /* no channel is needed for that */
+        return 1;
+    }
+    g_main_loop_run(agent->loop);
+    /* A participant that is still at its release goes on by itself; taking things down would end
+     * it. The ledger keeps it for whoever comes next. */
+    if (!coordinator_is_clear(agent->coordinator))
+        _exit(0);
+    return 0;
+}
+
 int agent_recover(Agent *agent)
 {
     agent->recovering = true;
     if (!agent->ledger)
         return 1;
     coordinator_start(agent->coordinator);
-    agent->absent = deadline_source_new(deadline_in(RECOVER_US), recovery_over, agent);
-    if (!coordinator_is_clear(agent->coordinator))
-        g_main_loop_run(agent->loop);
+    recover_for_a_while(agent);
     return coordinator_is_clear(agent->coordinator) ? 0 : 1;
 }

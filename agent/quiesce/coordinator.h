@@ -56,8 +56,7 @@ void coordinator_free(Coordinator *coordinator);
 void coordinator_start(Coordinator *coordinator);
 /* Nothing of an operation is left to be released. */
 bool coordinator_is_clear(const Coordinator *coordinator);
-/* Nothing but filesystems that no mount leads to: only fds of them help, which the next start has.
- */
+/* Nothing but filesystems that are mounted nowhere: the next start may have fds of them. */
 bool coordinator_leaves_the_rest(Coordinator *coordinator);
 void coordinator_set_config(Coordinator *coordinator, const Config *config,
                             const HostProfile *profile);

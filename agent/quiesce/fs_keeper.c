@@ -42,8 +42,7 @@ static gboolean freeze_slow(gpointer user_data)
 void fs_stage_expedite_end(FsStage *stage)
 {
     if (stage->expedited)
-        settings_expedite_end(stage->spec.ledger, stage->spec.sysfs);
-    stage->expedited = false;
+        stage->expedited = settings_expedite_end(stage->spec.ledger, stage->spec.sysfs);
 }
 
 void fs_stage_freeze(FsStage *stage, int64_t limit_us, Deadline give_up)

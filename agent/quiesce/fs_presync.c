@@ -29,8 +29,7 @@ void fs_stage_presync_end(FsStage *stage)
 {
     stage->committing = false;
     if (stage->gentle)
-        settings_gentle_end(stage->spec.ledger, stage->spec.procfs);
-    stage->gentle = false;
+        stage->gentle = settings_gentle_end(stage->spec.ledger, stage->spec.procfs);
 }
 
 static void sync_round(FsStage *stage)

@@ -38,7 +38,6 @@ typedef struct {
     FsStage *stage;
     Unfreeze *unfreeze; /* instead of a stage, in recovery */
     GSource *unfreeze_wait;
-    bool unreachable; /* what is left to be thawed then */
     bool opened, syncing, members_prepared, sync_is_fresh, prepared;
     bool laid_out;      /* in the ledger */
     bool frozen;        /* HELD was reached */

@@ -60,10 +60,9 @@ static void recovery_failed(unsigned index, int error_number, gpointer user_data
 {
     const Operation *operation = user_data;
 
-    log_error(
-        operation->owner->spec.log,
-        "%s may be frozen and cannot be thawed: %s; is tried on, fsfreeze --unfreeze may help",
-        mountpoint_of(operation->owner, index), g_strerror(error_number));
+    log_error(operation->owner->spec.log,
+              "%s may be frozen and cannot be thawed: %s; tried on by this or the next start",
+              mountpoint_of(operation->owner, index), g_strerror(error_number));
 }
 
 void coordinator_emergency(Coordinator *coordinator)
@@ -108,12 +107,10 @@ static gboolean recovery_waited(gpointer user_data)
     return G_SOURCE_REMOVE;
 }
 
+/* Participants wait for it even less. */
 static void recovery_unreachable(gpointer user_data)
 {
-    Operation *operation = user_data;
-
-    operation->unreachable = true;
-    (void)recovery_waited(operation);
+    (void)recovery_waited(user_data);
 }
 
 static void recover_filesystems(Operation *operation)
@@ -177,8 +174,8 @@ static void recover_participants(Operation *operation)
 
 static void recover_settings(Coordinator *coordinator)
 {
-    settings_gentle_end(coordinator->spec.ledger, coordinator->spec.paths.procfs);
-    settings_expedite_end(coordinator->spec.ledger, coordinator->spec.paths.sysfs);
+    (void)settings_gentle_end(coordinator->spec.ledger, coordinator->spec.paths.procfs);
+    (void)settings_expedite_end(coordinator->spec.ledger, coordinator->spec.paths.sysfs);
 }
 
 /* --- together ----------------------------------------------------------------------------------

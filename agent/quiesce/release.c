@@ -214,8 +214,9 @@ bool coordinator_leaves_the_rest(Coordinator *coordinator)
 {
     Operation *operation = coordinator->operation ? coordinator->operation : coordinator->straggler;
 
-    return operation && operation->unreachable && operation->told && !operation->sequence &&
-           !members_left(operation) && !somebody_busy(operation);
+    return operation && operation->unfreeze && unfreeze_is_unreachable(operation->unfreeze) &&
+           operation->told && !operation->sequence && !members_left(operation) &&
+           !somebody_busy(operation);
 }
 
 void operation_settle(Operation *operation)

@@ -15,50 +15,54 @@ bool settings_gentle(Ledger *ledger, const char *procfs)
 {
     WritebackSettings now, gentle;
 
-    settings_gentle_end(ledger, procfs);
-    if (ledger_saved_writeback(ledger, &now) || !writeback_read(procfs, &now, NULL))
+    if (settings_gentle_end(ledger, procfs) || !writeback_read(procfs, &now, NULL))
         return false;
     ledger_save_writeback(ledger, &now);
     gentle = writeback_gentle(&now);
     if (!writeback_apply(procfs, &gentle, NULL))
-        settings_gentle_end(ledger, procfs); /* of which half may be done */
-    return ledger_saved_writeback(ledger, &now);
+        return settings_gentle_end(ledger, procfs); /* half of it may be done */
+    return true;
 }
 
-void settings_gentle_end(Ledger *ledger, const char *procfs)
+bool settings_gentle_end(Ledger *ledger, const char *procfs)
 {
     WritebackSettings before, now, ours;
 
-    if (!ledger_saved_writeback(ledger, &before) || !writeback_read(procfs, &now, NULL))
-        return;
+    if (!ledger_saved_writeback(ledger, &before))
+        return false;
+    if (!writeback_read(procfs, &now, NULL))
+        return true;
     ours = writeback_gentle(&before);
     if (now.expire_cs != ours.expire_cs)
         before.expire_cs = -1;
     if (now.period_cs != ours.period_cs)
         before.period_cs = -1;
-    if (writeback_apply(procfs, &before, NULL))
-        ledger_clear_writeback(ledger);
+    if (!writeback_apply(procfs, &before, NULL))
+        return true;
+    ledger_clear_writeback(ledger);
+    return false;
 }
 
 bool settings_expedite(Ledger *ledger, const char *sysfs)
 {
     int32_t now;
 
-    settings_expedite_end(ledger, sysfs);
-    if (ledger_saved_grace(ledger, &now) || !grace_read(sysfs, &now, NULL) || now > 0)
+    if (settings_expedite_end(ledger, sysfs) || !grace_read(sysfs, &now, NULL) || now > 0)
         return false;
     ledger_save_grace(ledger, now);
     if (!grace_apply(sysfs, EXPEDITED, NULL))
-        settings_expedite_end(ledger, sysfs);
-    return ledger_saved_grace(ledger, &now);
+        return settings_expedite_end(ledger, sysfs);
+    return true;
 }
 
-void settings_expedite_end(Ledger *ledger, const char *sysfs)
+bool settings_expedite_end(Ledger *ledger, const char *sysfs)
 {
     int32_t before, now;
 
-    if (!ledger_saved_grace(ledger, &before) || !grace_read(sysfs, &now, NULL))
-        return;
-    if (now != EXPEDITED || grace_apply(sysfs, before, NULL))
-        ledger_clear_grace(ledger);
+    if (!ledger_saved_grace(ledger, &before))
+        return false;
+    if (!grace_read(sysfs, &now, NULL) || (now == EXPEDITED && !grace_apply(sysfs, before, NULL)))
+        return true;
+    ledger_clear_grace(ledger);
+    return false;
 }

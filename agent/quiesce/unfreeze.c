@@ -20,7 +20,7 @@ typedef struct {
     unsigned index;
     int fd; /* -1: not open */
     bool owned, busy, told;
-    bool lost; /* the last open found no mount of it */
+    unsigned lost; /* opens in turn that found no mount of it */
     OffloadOpen *open;
 } Item;
 
@@ -38,6 +38,7 @@ struct Unfreeze {
     GPtrArray *batches;
     int64_t started_us;
     bool hopeless, unreachable; /* were told */
+    bool certain;               /* `settled`, at the last round */
     GSource *timer;
 };
 
@@ -116,13 +117,18 @@ static void batch_thawed(unsigned index, int error_number, gpointer user_data)
     unfreeze->spec.thawed(index, error_number, unfreeze->spec.user_data);
 }
 
-static void maybe_unreachable(Unfreeze *unfreeze)
+bool unfreeze_is_unreachable(const Unfreeze *unfreeze)
 {
     unsigned lost = 0;
 
     for (unsigned i = 0; i < unfreeze->count; i++)
-        lost += is_left(unfreeze, i) && unfreeze->items[i].lost;
-    if (lost == 0 || lost < unfreeze_left(unfreeze) || unfreeze->unreachable)
+        lost += is_left(unfreeze, i) && unfreeze->items[i].lost >= UNFREEZE_LOOKS;
+    return unfreeze->certain && lost > 0 && lost == unfreeze_left(unfreeze);
+}
+
+static void maybe_unreachable(Unfreeze *unfreeze)
+{
+    if (unfreeze->unreachable || !unfreeze_is_unreachable(unfreeze))
         return;
     unfreeze->unreachable = true;
     if (unfreeze->spec.unreachable)
@@ -161,11 +167,12 @@ static void batch_begin(Unfreeze *unfreeze, const KeeperRescueFilesystem *list, 
 static void item_opened(int fd, int error_number, gpointer user_data)
 {
     Item *item = user_data;
+    const int not_mounted = item->unfreeze->spec.by_path ? ENOENT : ENODEV;
 
     item->open = NULL;
     item->fd = fd;
     item->owned = fd >= 0;
-    item->lost = fd < 0 && (error_number == ENODEV || error_number == ENOENT);
+    item->lost = fd < 0 && error_number == not_mounted ? item->lost + 1 : 0;
     if (fd < 0)
         tell_failed(item->unfreeze, item->index, error_number);
     again(item->unfreeze, fd >= 0);
@@ -199,6 +206,7 @@ static gboolean round_begin(gpointer user_data)
     unsigned n_frozen = 0;
 
     deadline_source_clear(&unfreeze->timer);
+    unfreeze->certain = certain;
     if (certain && unfreeze->batches->len == 0 && unfreeze_left(unfreeze) == 0) {
         unfreeze->spec.done(unfreeze->spec.user_data);
         return G_SOURCE_REMOVE;

@@ -24,6 +24,8 @@
 /* From this long on a tenth of the pace: what takes that long takes longer still. */
 #define UNFREEZE_PATIENT_US (10 * USEC_PER_SEC)
 #define UNFREEZE_OPEN_US    (3 * USEC_PER_SEC) /* one open by path, tried again in each round */
+/* So often in turn no mount of it was found: one look may miss a namespace that just ends. */
+#define UNFREEZE_LOOKS 3u
 
 typedef struct Unfreeze Unfreeze;
 
@@ -42,8 +44,7 @@ typedef struct {
     void (*done)(gpointer user_data);
     /* After UNFREEZE_PATIENT_US something is still frozen; told once. NULL: nobody to tell. */
     void (*hopeless)(gpointer user_data);
-    /* Nothing is left but what has no fd, nor any mount that leads to it; told once, tries go on.
-     * NULL: nobody to tell. */
+    /* unfreeze_is_unreachable() became true; told once. NULL: nobody to tell. */
     void (*unreachable)(gpointer user_data);
     gpointer user_data;
 } UnfreezeSpec;
@@ -51,3 +52,6 @@ typedef struct {
 Unfreeze *unfreeze_new(const UnfreezeSpec *spec);
 void unfreeze_free(Unfreeze *unfreeze); /* no callback follows; calls under way end by themselves */
 unsigned unfreeze_left(const Unfreeze *unfreeze); /* frozen or in flight, by the ledger */
+/* Nobody can freeze or thaw any more, and nothing is left but what has no fd and was not found
+ * mounted anywhere. Tries go on. */
+bool unfreeze_is_unreachable(const Unfreeze *unfreeze);

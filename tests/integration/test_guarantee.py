@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import tap
-from testbed import SERVICE, AgentError, Served, wait_for
+from testbed import SERVICE, SPEED, AgentError, Served, wait_for
 
 
 class Guarantee(Served):
@@ -103,6 +103,44 @@ class Guarantee(Served):
         self.assertIn("fsfreeze is limited", self.refused("guest-fsfreeze-thaw"))
         self.assertEqual(self.host.call("guest-fsfreeze-thaw"), 0)
         self.assertEqual(self.bed.hook_log().count("10-app abort"), 1)
+        self.works()
+
+    def test_recovery_leaves_what_is_mounted_nowhere_to_the_next_start(self) -> None:
+        self.bed.hook("10-app")
+        self.host.call("guest-fsfreeze-freeze")
+        self.kill_both()
+        here = self.bed.directory("b")
+        away = here.rename(self.bed.root / "away")
+        began = time.monotonic()
+        self.assertEqual(self.recover().returncode, 1)
+        self.assertLess(time.monotonic() - began, 2 * SPEED)
+        self.assertFalse(self.bed.frozen("a"))
+        self.assertEqual(self.bed.hook_log()[-1], "10-app abort")
+        away.rename(here)
+        self.assertTrue(self.bed.frozen("b"))
+        self.serve()
+        wait_for(lambda: not self.bed.anything_frozen(), 5, "the next start's thaw", self.bed)
+        self.assertIn("fsfreeze is limited", self.refused("guest-fsfreeze-thaw"))
+        self.assertEqual(self.bed.hook_log().count("10-app abort"), 1)
+        self.works()
+
+    def test_a_start_that_fails_recovers_first(self) -> None:
+        """Nothing that a channel needs is needed for a thaw."""
+        self.bed.hook("10-app")
+        self.host.call("guest-fsfreeze-freeze")
+        self.kill_both()
+        config = self.bed.root / "quiesced.conf"
+        good = config.read_text()
+        config.write_text(good.replace(str(self.bed.socket), str(self.bed.root / "missing/sock")))
+        result = subprocess.run([SERVICE], env=self.bed.environment(), timeout=30, check=False,
+                                capture_output=True, text=True)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("missing/sock", result.stderr)
+        self.assertFalse(self.bed.anything_frozen())
+        self.assertEqual(self.bed.hook_log()[-1], "10-app abort")
+        config.write_text(good)
+        self.serve()
+        self.assertIn("fsfreeze is limited", self.refused("guest-fsfreeze-thaw"))
         self.works()
 
     def test_recovery_leaves_what_others_froze_alone(self) -> None:

@@ -33,6 +33,7 @@ typedef struct {
     bool free_when_lost;
     unsigned thawed, done, pending;
     int errors[RIG_MAX];
+    int listener, fd; /* of the keeper that the test plays; -1: it does not */
 } Client;
 
 static void on_ready(Keeper *keeper, gpointer user_data)
@@ -87,22 +88,52 @@ static bool reaches(const unsigned *counter, unsigned value, int64_t wait_us)
     return *counter >= value;
 }
 
-static Client *client_new(const char *socket_path, const char *program)
+static Client *client_unconnected(void)
 {
     Client *client = g_new0(Client, 1);
 
+    client->listener = client->fd = -1;
     client->rig = rig_new(3);
     rig_hang_up(client->rig);
     g_assert_cmpint(rig_exit_status(client->rig, RIG_WAIT_MS), ==, 0);
+    return client;
+}
+
+static Client *client_connect(Client *client, const char *socket_path, const char *program)
+{
     client->keeper = keeper_new(socket_path, program, &EVENTS, client);
     g_assert_nonnull(keeper_unready_reason(client->keeper));
     keeper_connect(client->keeper);
     return client;
 }
 
+static Client *client_new(const char *socket_path, const char *program)
+{
+    return client_connect(client_unconnected(), socket_path, program);
+}
+
+static char *played_path(const Client *client)
+{
+    return g_build_filename(client->rig->top, "keeper", NULL);
+}
+
+static Client *client_played(void)
+{
+    Client *client = client_unconnected();
+    g_autofree char *path = played_path(client);
+
+    client->listener = rig_listen(path);
+    return client_connect(client, path, NULL);
+}
+
 static void client_free(Client *client)
 {
+    g_autofree char *path = played_path(client);
+
     keeper_free(client->keeper);
+    (void)g_unlink(path);
+    (void)close(client->fd);
+    (void)close(client->listener);
     for (unsigned i = 0; i < client->rig->count; i++)
         g_assert_true(rig_thawed_within(client->rig, i, 1000));
     g_usleep(20000); /* .calls is written after .frozen went */
@@ -369,32 +400,22 @@ static void connects_when_the_socket_appears(void)
 
 static void another_version_is_not_ready(void)
 {
-    g_autofree char *top = g_dir_make_tmp("keeper-XXXXXX", NULL);
-    g_autofree char *path = g_build_filename(top, "keeper", NULL);
-    int listener = rig_listen(path);
-    g_autoptr(Client) client = client_new(path, NULL);
+    g_autoptr(Client) client = client_played();
     const KeeperMessage hello = {.type = KEEPER_HELLO, .version = KEEPER_VERSION + 1};
-    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 
-    rig_send_raw(fd, &hello, sizeof hello, NULL, 0);
+    client->fd = accept4(client->listener, NULL, NULL, SOCK_CLOEXEC);
+    rig_send_raw(client->fd, &hello, sizeof hello, NULL, 0);
     g_assert_false(reaches(&client->ready, 1, 50 * USEC_PER_MSEC));
     g_assert_nonnull(strstr(keeper_unready_reason(client->keeper), "another version"));
     g_assert_cmpuint(client->lost, ==, 0);
-    close(fd);
-    close(listener);
-    g_unlink(path);
-    g_rmdir(top);
 }
 
 /* It reads nothing: everything is queued with its fd, then the queue is full and it is lost. */
 static void a_keeper_that_does_not_read_is_lost(void)
 {
-    g_autofree char *top = g_dir_make_tmp("keeper-XXXXXX", NULL);
-    g_autofree char *path = g_build_filename(top, "keeper", NULL);
-    int listener = rig_listen(path);
-    g_autoptr(Client) client = client_new(path, NULL);
-    int fd = accept_hello(client, listener);
+    g_autoptr(Client) client = client_played();
 
+    client->fd = accept_hello(client, client->listener);
     for (unsigned i = 0; i < KEEPER_QUEUE_MAX; i++)
         g_assert_true(keeper_thaw(client->keeper));
     g_assert_cmpuint(client->lost, ==, 0);
@@ -403,46 +424,33 @@ static void a_keeper_that_does_not_read_is_lost(void)
     g_assert_cmpuint(client->lost, ==, 0); /* never from within a request */
     g_assert_true(reaches(&client->lost, 1, WAIT_US));
     g_assert_nonnull(strstr(client->reason, "does not read"));
-    close(fd);
-    close(listener);
-    g_unlink(path);
-    g_rmdir(top);
 }
 
 /* Beats while armed, none before and after: an idle service wakes up for nothing. */
 static void beats_only_while_armed(void)
 {
-    g_autofree char *top = g_dir_make_tmp("keeper-XXXXXX", NULL);
-    g_autofree char *path = g_build_filename(top, "keeper", NULL);
-    int listener = rig_listen(path);
-    g_autoptr(Client) client = client_new(path, NULL);
-    int fd = accept_hello(client, listener);
+    g_autoptr(Client) client = client_played();
     const KeeperMessage armed = {.type = KEEPER_ARMED};
     KeeperMessage message;
     unsigned beats = 0, never = 0;
 
+    client->fd = accept_hello(client, client->listener);
     g_assert_true(keeper_arm(client->keeper, client->rig->ledger_fd, NULL, 0));
-    rig_send_raw(fd, &armed, sizeof armed, NULL, 0);
+    rig_send_raw(client->fd, &armed, sizeof armed, NULL, 0);
     g_assert_false(reaches(&never, 1, KEEPER_BEAT_US + KEEPER_BEAT_US / 4));
     g_assert_true(keeper_disarm(client->keeper));
     g_assert_false(reaches(&never, 1, KEEPER_BEAT_US + KEEPER_BEAT_US / 4));
-    while (recv(fd, &message, sizeof message, MSG_DONTWAIT) == (ssize_t)sizeof message)
+    while (recv(client->fd, &message, sizeof message, MSG_DONTWAIT) == (ssize_t)sizeof message)
         beats += message.type == KEEPER_BEAT;
     g_assert_cmpuint(beats, ==, 1);
-    close(fd);
-    close(listener);
-    g_unlink(path);
-    g_rmdir(top);
 }
 
 /* It greets a service that recovers, has a call in the kernel yet, and says no more: it could
  * freeze something when it goes on, so it must not. */
 static void silent_with_something_pending_it_is_killed(void)
 {
-    g_autofree char *top = g_dir_make_tmp("keeper-XXXXXX", NULL);
-    g_autofree char *path = g_build_filename(top, "keeper", NULL);
-    int listener = rig_listen(path), status = 0, fd;
-    g_autoptr(Client) client = client_new(path, NULL);
+    g_autoptr(Client) client = client_played();
+    int status = 0;
     KeeperMessage hello = {.type = KEEPER_HELLO, .version = KEEPER_VERSION, .pending = 1};
     pid_t child = fork();
     gint64 began;
@@ -450,10 +458,11 @@ static void silent_with_something_pending_it_is_killed(void)
     while (child == 0)
         pause();
     hello.pid = (uint32_t)child;
-    fd = accept_with(client, listener, &hello);
+    client->fd = accept_with(client, client->listener, &hello);
     g_assert_false(keeper_is_idle(client->keeper));
     g_assert_false(reaches(&client->lost, 1, 200 * USEC_PER_MSEC));
-    rig_send_raw(fd, &hello, sizeof hello, NULL, 0); /* a sign of life: the time counts anew */
+    rig_send_raw(client->fd, &hello, sizeof hello, NULL,
+                 0); /* a sign of life: the time counts anew */
     g_assert_false(reaches(&client->lost, 1, 50 * USEC_PER_MSEC));
     began = g_get_monotonic_time();
     while (client->lost == 0 && g_get_monotonic_time() - began < 8 * G_USEC_PER_SEC) {
@@ -465,10 +474,6 @@ static void silent_with_something_pending_it_is_killed(void)
     g_assert_nonnull(strstr(client->reason, "does not answer"));
     g_assert_cmpint(waitpid(child, &status, 0), ==, child);
     g_assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    close(fd);
-    close(listener);
-    g_unlink(path);
-    g_rmdir(top);
 }
 
 #define ADD(function) g_test_add_func("/keeper_client/" #function, function)
