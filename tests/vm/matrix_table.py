@@ -18,7 +18,8 @@ writers, held in the state of the column, then struck by the fault of the row. A
 2. every participant was released: exactly once where the service survived, else at least once,
 3. the host's next thaw was told once that the freeze was lost, if it was, and never otherwise,
 4. the next freeze works,
-5. the report tells what happened.
+5. the report tells what happened,
+6. the kernel's settings are what they were.
 
 This page was written by a run; do not edit it. Times are of that run, which shared two processors
 with other virtual machines, in milliseconds, measured inside the machine: from the fault to the first
