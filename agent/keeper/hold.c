@@ -404,11 +404,11 @@ static void thaw_done(Hold *hold, uint32_t index, int error_number, int64_t now_
 
 bool hold_done(Hold *hold, HoldJob *job, int error_number, int64_t start_us, int64_t now_us)
 {
-    if (job->kind == JOB_COMMIT)
-        return commit_done(hold, job);
-    finish_call(hold, job->index, job->kind, error_number, start_us, now_us);
+    if (job->kind != JOB_COMMIT)
+        finish_call(hold, job->index, job->kind, error_number, start_us, now_us);
     switch (job->kind) {
     case JOB_COMMIT:
+        return commit_done(hold, job);
     case JOB_SYNC:
         sync_done(hold, job->index, error_number);
         break;

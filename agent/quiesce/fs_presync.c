@@ -81,7 +81,8 @@ void fs_stage_committed(FsStage *stage)
         gentle_begin(stage);
 }
 
-/* Not ext3: without delayed allocation a commit writes the data, all at once. */
+/* Seen with Linux 6.1; where fsync of a directory commits nothing it costs nothing, and the stalls
+ * stay. Not ext3: without delayed allocation a commit writes the data, all at once. */
 bool fs_stage_has_journal(const Mount *mount)
 {
     return g_str_equal(mount->type, "ext4");

@@ -2,7 +2,7 @@
  * grace: has the kernel end its RCU grace periods at once, for a while.
  *
  * A FIFREEZE waits for one grace period after the other, with the writers already stopped: some 50
- * ms a filesystem on an idle machine, more on a busy one. With the kernel's own setting
+ * ms a filesystem in the idle test machine. With the kernel's own setting
  * (/sys/kernel/rcu_expedited) each of them is an interrupt to every busy processor instead,
  * and the freeze takes 2 to 5 ms. Who cannot have these interrupts sets /sys/kernel/rcu_normal,
  * which the kernel puts above it. Waits for nothing.

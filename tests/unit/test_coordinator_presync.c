@@ -110,6 +110,7 @@ static void a_failed_commit_fails_nothing(void)
     begin(rig, "a", "commit EIO\n", &freeze);
     write_back(rig);
     ends_held(rig, &freeze, 1);
+    g_assert_true(calls_are(rig, "a", "commit sync freeze thaw"));
 }
 
 static void only_what_has_such_a_journal_is_committed(void)

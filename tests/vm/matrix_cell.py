@@ -17,7 +17,7 @@ STATES = ("thawed", "preparing", "freezing", "frozen", "thawing", "aborting", "l
 LOST_LIMIT_MS = 700
 LIMIT_LATE_MS = 50
 # What a bound may be missed by under emulation with both of the machine's processors busy.
-SLACK, SLACK_MAX_MS, SLACK_MS = 2, 1000, 200
+SLACK, SLACK_MAX_MS, SLACK_MS = 2, 1000, 100
 SPLICED = "spliced"
 SPLICE = "275"  # the number of the system call
 
