@@ -129,9 +129,10 @@ class Application(Client):
         self.guard = self.register(name, path, **options)
 
     def _called(self, _connection, _sender, _path, _interface, method, parameters, invocation):
-        self.calls.append(method)
-        self.bed.order.append(f"{self.name} {method}")
+        # On a thread of its own: `calls` comes last, as it is what a test waits for.
         self.contexts.append(parameters.unpack()[0])
+        self.bed.order.append(f"{self.name} {method}")
+        self.calls.append(method)
         answer = self.answers.get(method, 0)
         if isinstance(answer, str):
             invocation.return_dbus_error("com.example.NotNow", answer)
