@@ -407,7 +407,7 @@ Keeper *keeper_new(const char *socket_path, const char *program, const KeeperEve
     keeper->program = g_strdup(program);
     keeper->events = events;
     keeper->user_data = user_data;
-    keeper->fd = keeper->inotify_fd = keeper->pidfd = -1;
+    keeper->fd = keeper->inotify_fd = keeper->inotify_id = keeper->pidfd = -1;
     keeper->leaving = g_array_new(FALSE, FALSE, sizeof(int));
     g_queue_init(&keeper->queue);
     keeper_set_reason(keeper, "the keeper was not asked for");

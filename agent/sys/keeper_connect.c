@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "sys/keeper_internal.h"
+#include "sys/watchfd.h"
 
 #include <errno.h>
 #include <glib-unix.h>
@@ -56,9 +57,10 @@ static void retry(Keeper *keeper)
 static void unwatch(Keeper *keeper)
 {
     deadline_source_clear(&keeper->inotify_source);
-    if (keeper->inotify_fd >= 0)
-        (void)close(keeper->inotify_fd);
-    keeper->inotify_fd = -1;
+    if (keeper->inotify_id >= 0)
+        (void)inotify_rm_watch(keeper->inotify_fd, keeper->inotify_id);
+    watchfd_give(keeper->inotify_fd);
+    keeper->inotify_fd = keeper->inotify_id = -1;
 }
 
 static gboolean on_directory(int fd, GIOCondition condition, gpointer user_data)
@@ -80,9 +82,9 @@ static void watch_directory(Keeper *keeper)
         IN_CREATE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
 
     unwatch(keeper);
-    keeper->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    keeper->inotify_fd = watchfd_take();
     while (keeper->inotify_fd >= 0 &&
-           inotify_add_watch(keeper->inotify_fd, directory, events) < 0) {
+           (keeper->inotify_id = inotify_add_watch(keeper->inotify_fd, directory, events)) < 0) {
         bool hopeless = errno == ENOSPC || g_str_equal(directory, "/");
         char *parent = g_path_get_dirname(directory);
 

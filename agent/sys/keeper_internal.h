@@ -38,7 +38,7 @@ struct Keeper {
     bool spawning;
     unsigned failures; /* connections in a row that failed or did not last */
     GSource *retry_timer, *inotify_source;
-    int inotify_fd;
+    int inotify_fd, inotify_id;
 };
 
 Keeper *keeper_ref(Keeper *keeper);

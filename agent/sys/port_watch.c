@@ -5,6 +5,8 @@
  */
 #include "sys/port_watch.h"
 
+#include "sys/watchfd.h"
+
 #include <errno.h>
 #include <glib-unix.h>
 #include <limits.h>
@@ -177,7 +179,7 @@ PortWatch *port_watch_new(const char *path, PortWatchFunc changed, gpointer user
     watch->user_data = user_data;
     watch->names = g_array_new(FALSE, FALSE, sizeof(WatchedName));
     g_array_set_clear_func(watch->names, watched_name_clear);
-    watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    watch->fd = watchfd_take();
     if (watch->fd < 0) {
         watch_fail(watch, errno, error);
         return NULL;
@@ -210,8 +212,9 @@ void port_watch_free(PortWatch *watch)
         g_source_destroy(watch->source);
         g_source_unref(watch->source);
     }
-    if (watch->fd >= 0)
-        close(watch->fd);
+    for (unsigned i = 0; i < watch->names->len; i++)
+        (void)inotify_rm_watch(watch->fd, g_array_index(watch->names, WatchedName, i).id);
+    watchfd_give(watch->fd);
     g_array_unref(watch->names);
     g_free(watch->path);
     g_free(watch);

@@ -116,10 +116,15 @@ unsigned count_fds(void)
 {
     GDir *directory = g_dir_open("/proc/self/fd", 0, NULL);
     unsigned count = 0;
+    const char *name;
 
     g_assert_nonnull(directory);
-    while (g_dir_read_name(directory))
-        count++;
+    while ((name = g_dir_read_name(directory)) != NULL) {
+        g_autofree char *path = g_build_filename("/proc/self/fd", name, NULL);
+        g_autofree char *target = g_file_read_link(path, NULL);
+
+        count += !target || !g_str_equal(target, "anon_inode:inotify");
+    }
     g_dir_close(directory);
     return count;
 }
