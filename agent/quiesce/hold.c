@@ -53,6 +53,7 @@ void operation_hold_lost(Participant *participant, const StepOutcome *outcome, g
     member->failed = true; /* is owed an abort, and gets no further verb before */
     lost.result = STEP_LOST;
     report_step_end(operation->report, member->entry, member->step, &lost);
+    ledger_participant_result(operation->owner->spec.ledger, index, member->entry->result);
     reason = g_strdup_printf("lock lost: %s", lost.reason[0] ? lost.reason : "it ended");
     report_lower(operation->report, LEVEL_FILESYSTEM, "%s: %s", participant->name, reason);
     event_participant(operation->owner->spec.log, operation->report, participant->name, "hold",

@@ -55,6 +55,8 @@ static void the_thaw_gets_the_verdict(void)
     lose(rig);
     g_assert_cmpint(state(rig), ==, STATE_LOST);
     g_assert_true(rig_frozen(rig));
+    /* For a report of the next start, even if it is never called again. */
+    g_assert_cmpuint(ledger_participant(rig->ledger, 0)->result, ==, STEP_LOST);
     g_assert_true(coordinator_verdict_pending(rig->coordinator));
     g_assert_cmpstr(coordinator_fsfreeze_status(rig->coordinator), ==, "frozen");
     g_assert_true(coordinator_commands_limited(rig->coordinator));
