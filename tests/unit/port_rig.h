@@ -52,8 +52,7 @@ gboolean set_flag(gpointer flag);
 unsigned pump_for(unsigned milliseconds);
 #define IDLE_WAKEUPS 2u /* the timer's own rounding */
 
-/* Those of the process without instances of inotify: watchfd keeps them. */
-unsigned count_fds(void);
+unsigned count_fds(void); /* without instances of inotify: watchfd keeps them */
 /* Reads until `size` bytes came, letting the loop run in between. */
 size_t pump_read(int fd, char *buffer, size_t size);
 void act_free(Port *port, PortPeer *peer);

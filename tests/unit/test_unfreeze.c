@@ -29,6 +29,7 @@ typedef struct {
     Ledger *ledger;
     Unfreeze *unfreeze;
     bool settled;
+    unsigned rounds; /* that began */
     unsigned done, hopeless, unreachable, thawed[COUNT], failed[COUNT];
     int errors[COUNT]; /* of the last call of either */
     unsigned fds_before, threads_before;
@@ -89,7 +90,10 @@ static void lay_out(Bed *bed, const KeeperFilesystemState states[COUNT])
 
 static bool is_settled(gpointer user_data)
 {
-    return ((Bed *)user_data)->settled;
+    Bed *bed = user_data;
+
+    bed->rounds++; /* each begins with this question */
+    return bed->settled;
 }
 
 static void on_thawed(unsigned index, int error_number, gpointer user_data)
@@ -446,8 +450,8 @@ static void may_be_freed_at_any_time(Bed *bed, gconstpointer data)
     rig_write(bed->rig, 0, ".inject", "thaw hang\n");
     begin(bed, COUNT); /* before its first round */
     g_clear_pointer(&bed->unfreeze, unfreeze_free);
-    begin(bed, 0); /* with opens under way */
-    loop_until(loop_entries("/proc/self/task") > bed->threads_before);
+    begin(bed, 0); /* with opens under way: their ends are seen by the next turn of the loop */
+    loop_until(bed->rounds == 1);
     g_clear_pointer(&bed->unfreeze, unfreeze_free);
     (void)loop_for(MSEC(50));
     g_assert_cmpuint(told(bed), ==, 0);
