@@ -7,6 +7,7 @@
 
 #include "bus/manager.h"
 #include "bus/registrar.h"
+#include "sys/foreign_fds.h"
 #include "sys/port_watch.h"
 
 #include <gio/gio.h>
@@ -119,6 +120,7 @@ static void serve(Bus *self, GDBusConnection *connection)
     self->tries = 0;
     self->told = false;
     g_clear_pointer(&self->watch, port_watch_free);
+    foreign_fds_drop(connection);
     self->closed_handler = g_signal_connect(connection, "closed", G_CALLBACK(on_closed), self);
     if (!manager_export(self->manager, connection, &error))
         log_error(self->log, "D-Bus: %s", error->message);

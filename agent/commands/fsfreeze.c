@@ -50,7 +50,7 @@ static void run_thaw(Call *call)
     coordinator_thaw(coordinator_of(call), NULL, false, counted, call);
 }
 
-static const ArgSpec LIST_ARGUMENTS[] = {{"mountpoints", ARG_STRING_ARRAY, false}};
+static const ArgSpec LIST_ARGUMENTS[] = {{"mountpoints", ARG_NAME_ARRAY, false}};
 
 const Command FSFREEZE_COMMANDS[] = {
     {.name = "guest-fsfreeze-status", .while_frozen = true, .run = run_status},

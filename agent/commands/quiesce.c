@@ -136,13 +136,13 @@ static void run_complete(Call *call)
         call_fail(call, PROTO_GENERIC_ERROR, "%s", error->message);
 }
 
-static const ArgSpec PLAN_ARGUMENTS[] = {{"mountpoints", ARG_STRING_ARRAY, false}};
+static const ArgSpec PLAN_ARGUMENTS[] = {{"mountpoints", ARG_NAME_ARRAY, false}};
 static const ArgSpec REPORT_ARGUMENTS[] = {
     {"operation", ARG_STRING, false},
     {"limit", ARG_INTEGER, false},
 };
 static const ArgSpec FREEZE_ARGUMENTS[] = {
-    {"mountpoints", ARG_STRING_ARRAY, false},
+    {"mountpoints", ARG_NAME_ARRAY, false},
     {"frozen-limit-ms", ARG_INTEGER, false},
     {"budget-ms", ARG_INTEGER, false},
     {"level", ARG_STRING, false},

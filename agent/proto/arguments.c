@@ -23,6 +23,7 @@ static bool has_type(const json_t *value, ArgType type)
     case ARG_BOOLEAN:
         return json_is_boolean(value);
     case ARG_STRING_ARRAY:
+    case ARG_NAME_ARRAY:
     case ARG_OBJECT_ARRAY:
         return json_is_array(value);
     case ARG_ANY:
@@ -41,6 +42,7 @@ static const char *type_name(ArgType type)
     case ARG_BOOLEAN:
         return "boolean";
     case ARG_STRING_ARRAY:
+    case ARG_NAME_ARRAY:
     case ARG_OBJECT_ARRAY:
         return "array";
     case ARG_ANY:
@@ -82,7 +84,13 @@ static bool check_one(const json_t *value, const ArgSpec *spec, const char *wher
                         type_name(spec->type));
         return false;
     }
-    if (spec->type == ARG_STRING_ARRAY || spec->type == ARG_OBJECT_ARRAY)
+    if (spec->type == ARG_NAME_ARRAY && json_array_size(value) > ARG_NAMES_MAX) {
+        proto_error_set(error, PROTO_GENERIC_ERROR, "Parameter '%s%s' names more than %u", where,
+                        spec->name, ARG_NAMES_MAX);
+        return false;
+    }
+    if (spec->type == ARG_STRING_ARRAY || spec->type == ARG_NAME_ARRAY ||
+        spec->type == ARG_OBJECT_ARRAY)
         return check_elements(value, spec->name, spec->type, error);
     return true;
 }

@@ -48,9 +48,13 @@ typedef enum {
     ARG_STRING,
     ARG_BOOLEAN,
     ARG_STRING_ARRAY,
+    ARG_NAME_ARRAY,   /* strings that are looked for in lists: at most ARG_NAMES_MAX */
     ARG_OBJECT_ARRAY, /* the members: request_check_objects() */
     ARG_ANY,          /* of more than one type: the command looks itself */
 } ArgType;
+
+/* Mount points, more than a node has: a request takes the time of its names times what there is. */
+#define ARG_NAMES_MAX 1024u
 
 typedef struct {
     const char *name;

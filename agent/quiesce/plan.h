@@ -11,7 +11,7 @@
 #include "quiesce/coordinator.h"
 #include <jansson.h>
 
-#define PLAN_MOUNTPOINTS_MAX 1024u /* that one request names; a node has as many volumes */
+#define PLAN_MOUNTPOINTS_MAX 1024u /* that one request names; ARG_NAMES_MAX on a channel */
 
 /* Exactly once: `plan`, to be taken over, or NULL and why there is none. Possibly from within
  * plan_run(). */

@@ -5,6 +5,8 @@
  */
 #include "sys/logind.h"
 
+#include "sys/foreign_fds.h"
+
 #include <gio/gio.h>
 #include <gio/gunixfdlist.h>
 #include <unistd.h>
@@ -79,6 +81,7 @@ static void on_bus(GObject *source, GAsyncResult *result, gpointer user_data)
     if (!bus)
         return; /* tried again at the next hold */
     g_dbus_connection_set_exit_on_close(bus, FALSE);
+    foreign_fds_drop(bus);
     logind->bus = bus;
     logind->sleep_signal = subscribe(logind, "PrepareForSleep");
     logind->shutdown_signal = subscribe(logind, "PrepareForShutdown");

@@ -146,6 +146,9 @@ static void serial_closed_device(Port *port)
     if (port->fd < 0)
         return;
     port_disarm(port, port->fd);
+    /* What a serial line's host does not read would hold up close() for 30 s. */
+    if (port->method == PORT_ISA_SERIAL)
+        (void)tcflush(port->fd, TCOFLUSH);
     close(port->fd);
     port->fd = -1;
     port->generation++;

@@ -15,9 +15,8 @@
 #include <unistd.h>
 
 #define NAME_PREFIX "ready-"
-#define NAME_TRIES  16  /* random names; a second try is as good as never needed */
-#define READS_MAX   16  /* datagrams a turn of the main loop */
-#define FDS_MAX     253 /* SCM_MAX_FD of the kernel: all that one datagram can carry */
+#define NAME_TRIES  16 /* random names; a second try is as good as never needed */
+#define READS_MAX   16 /* datagrams a turn of the main loop */
 
 struct ReadySocket {
     int fd;
@@ -98,7 +97,7 @@ const char *ready_socket_path(const ReadySocket *self)
     return self->path;
 }
 
-/* The sender's pid, 0: none that we can see. Closes every fd that came along. */
+/* The sender's pid, 0: none that we can see. */
 static pid_t take_control(struct msghdr *message)
 {
     pid_t sender = 0;
@@ -112,13 +111,6 @@ static pid_t take_control(struct msghdr *message)
 
             memcpy(&credentials, CMSG_DATA(item), sizeof credentials);
             sender = credentials.pid;
-        } else if (item->cmsg_type == SCM_RIGHTS) {
-            for (size_t i = 0; i < (item->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
-                int fd = -1;
-
-                memcpy(&fd, CMSG_DATA(item) + i * sizeof fd, sizeof fd);
-                close(fd);
-            }
         }
     }
     return sender;
@@ -144,9 +136,11 @@ static void tell(ReadySocket *self, bool ready)
 /* One datagram; false: there is none, or the owner was told and may have freed the socket. */
 static bool read_one(ReadySocket *self)
 {
+    /* Room for the credentials, which come first, and none for fds: these are dropped then and
+     * never ours. To close one can hang, as long as its filesystem (FUSE) wants. */
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(FDS_MAX * sizeof(int))];
+        char bytes[CMSG_SPACE(sizeof(struct ucred))];
     } control;
     char text[READY_SOCKET_BYTES_MAX + 1];
     struct iovec vector = {text, sizeof text - 1};

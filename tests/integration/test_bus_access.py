@@ -3,9 +3,13 @@
 import json
 import os
 import resource
+import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
+import time
 import unittest
 from pathlib import Path
 
@@ -19,6 +23,8 @@ INVALID = "org.freedesktop.DBus.Error.InvalidArgs"
 LIMIT = "org.freedesktop.DBus.Error.LimitsExceeded"
 FAILED = "org.quiesced.Error.Failed"
 NOBODY = 65534
+LINGER_SECONDS = 3
+LINGERING = 9  # one more than FOREIGN_FDS_CLOSERS_MAX of agent/sys/foreign_fds.h
 MEMORY = 100 if os.environ.get("QUIESCED_SANITIZED") else 1  # a sanitizer keeps what is freed
 
 POLKIT = """<node><interface name='org.freedesktop.PolicyKit1.Authority'>
@@ -200,7 +206,7 @@ class Local(unittest.TestCase):
     def test_local_freeze_is_not_mixed_up_with_the_hosts(self):
         with BusBed() as bed:
             bed.start()
-            slow = Application(bed, "slow", {"Prepare": 0.6})
+            slow = Application(bed, "slow", {"Prepare": 2})
             host = bed.host()
             host.request("guest-fsfreeze-freeze")
             wait_for(lambda: slow.calls, 5, "prepare", bed)
@@ -394,6 +400,58 @@ class Limits(unittest.TestCase):
             for _ in range(4):
                 self.refused(LIMIT, "65536", lambda: client.register("a" * (8 << 20)))
             self.assertLess(bed.memory() - before, 1024 * MEMORY)
+
+    def test_fds_that_take_long_to_close(self):
+        """Sent along with calls that take none: no channel waits for their end, and the bus only
+        for the last of them."""
+        with BusBed() as bed:
+            bed.start()
+            client = Client(bed)
+            host = bed.host()
+            host.ping()
+            # It comes to them when nobody else has them any more.
+            os.kill(bed.process.pid, signal.SIGSTOP)
+            others = [self.send_lingering(client) for _ in range(LINGERING)]
+            time.sleep(0.3)
+            os.kill(bed.process.pid, signal.SIGCONT)
+            pings = []
+            end = time.monotonic() + 2
+            while time.monotonic() < end:
+                pings.append(host.ping())
+                time.sleep(0.02)
+            self.assertLess(max(pings), 1)
+            self.assertEqual(Client(bed).json("Status")["state"], "thawed")
+            for other in others:
+                other.close()
+
+    @staticmethod
+    def send_lingering(client: Client) -> socket.socket:
+        """A connection whose last close() waits for the other end, which does not read; that."""
+        from gi.repository import Gio
+
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sender = socket.create_connection(listener.getsockname())
+        other, _ = listener.accept()
+        listener.close()
+        sender.setblocking(False)
+        try:
+            while True:
+                sender.send(b"x" * 65536)
+        except BlockingIOError:
+            pass
+        sender.setblocking(True)
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                          struct.pack("ii", 1, LINGER_SECONDS))
+        fds = Gio.UnixFDList.new()
+        fds.append(sender.fileno())
+        sender.close()
+        message = Gio.DBusMessage.new_method_call("org.quiesced", "/org/quiesced",
+                                                  bus_bed.MANAGER, "Status")
+        message.set_unix_fd_list(fds)
+        client.connection.send_message(message, Gio.DBusSendMessageFlags.NONE)
+        client.connection.flush_sync(None)
+        return other
 
     @staticmethod
     def send_register(client: Client, name: str) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import tap
 from testbed import SERVICE, SPEED, AgentError, Served, wait_for
@@ -21,9 +22,9 @@ class Guarantee(Served):
 
     def keepers(self) -> list[int]:
         assert self.bed.process
-        children = f"/proc/{self.bed.process.pid}/task/{self.bed.process.pid}/children"
-        with open(children, encoding="ascii") as pids:
-            return [int(pid) for pid in pids.read().split()]
+        # Until it ends, the thread that started it is the parent.
+        tasks = Path(f"/proc/{self.bed.process.pid}/task").glob("*/children")
+        return [int(pid) for children in tasks for pid in children.read_text().split()]
 
     def test_a_thaw_that_fails_is_no_success(self) -> None:
         self.host.call("guest-fsfreeze-freeze")

@@ -88,8 +88,7 @@ class History(Case):
         self.assertEqual(self.reports()[0]["host-verdict"], "success")
         self.assertNotIn("other complete", self.bed.hook_log())
         success = self.bed.root / "hooks/app.success"
-        wait_for(success.exists, 5, "the hook", self.bed)
-        self.assertEqual(success.read_text(), "1\n")
+        wait_for(lambda: success.exists() and success.read_text() == "1\n", 5, "the hook", self.bed)
         success.unlink()
         self.assertIn("has its verdict already", self.refused(
             "guest-quiesce-complete", operation=operation, success=False))

@@ -1,6 +1,8 @@
 """The wire: framing, errors, limits and connections, through a unix socket."""
 
 import json
+import os
+import signal
 import threading
 import time
 import unittest
@@ -118,8 +120,11 @@ class Protocol(Served):
         other.ping()
         self.works()
         clock = b'{"execute":"guest-get-time"}\n'
+        # Both are there before it reads either.
+        os.kill(self.bed.process.pid, signal.SIGSTOP)
         self.host.send(b'{"execute":"guest-info"}\n' * BURST + clock)
         other.send(clock)
+        os.kill(self.bed.process.pid, signal.SIGCONT)
         between = other.reply()["return"]
         for _ in range(BURST):
             self.assertIn("version", self.host.reply()["return"])

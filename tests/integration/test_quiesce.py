@@ -7,6 +7,8 @@ from pathlib import Path
 import tap
 from testbed import AgentError, Testbed, wait_for
 
+NAMES_MAX = 1024  # ARG_NAMES_MAX of agent/proto/request.h
+
 
 class Quiesce(unittest.TestCase):
     """One service per case; nothing may be left frozen or held at its end."""
@@ -93,8 +95,11 @@ class Quiesce(unittest.TestCase):
                             mountpoints=[a, "/nowhere", "/nothing"])
         self.assertIn("/nowhere", text)
         self.assertIn("/nothing", text)
+        for command in ("guest-fsfreeze-freeze-list", "guest-quiesce-plan", "guest-quiesce-freeze"):
+            self.assertEqual(self.refused(host, command, mountpoints=[a] * (NAMES_MAX + 1)),
+                             "Parameter 'mountpoints' names more than 1024")
         self.assertFalse(bed.anything_frozen())
-        self.assertEqual(host.call("guest-fsfreeze-freeze-list", mountpoints=[a]), 1)
+        self.assertEqual(host.call("guest-fsfreeze-freeze-list", mountpoints=[a] * NAMES_MAX), 1)
         self.assertTrue(bed.frozen("a"))
         self.assertFalse(bed.frozen("b"))
         self.assertEqual(host.call("guest-fsfreeze-thaw"), 1)
@@ -133,8 +138,8 @@ class Quiesce(unittest.TestCase):
         bed.start()
         host = bed.host()
         began = time.monotonic()
-        self.assertEqual(self.refused(host, "guest-fsfreeze-freeze"),
-                         "quiesce failed: slow: freeze: timed out after 1.0 s")
+        self.assertRegex(self.refused(host, "guest-fsfreeze-freeze"),
+                         r"^quiesce failed: slow: freeze: timed out after 1\.\d s$")
         self.assertLess(time.monotonic() - began, 4)
         self.assertEqual(bed.hook_log()[-1], "10-slow abort")
 
@@ -265,7 +270,7 @@ class Quiesce(unittest.TestCase):
         bed.start()
         host = bed.host()
         host.call("guest-quiesce-freeze", frozen_limit_ms=1000)
-        wait_for(lambda: not bed.anything_frozen(), 2, "the limit", bed)
+        wait_for(lambda: not bed.anything_frozen(), 4, "the limit", bed)
         wait_for(lambda: bed.hook_log()[-1] == "10-app abort", 2, "the hook's abort", bed)
         self.assertEqual(host.call("guest-quiesce-status")["state"], "lost")
         self.assertEqual(host.call("guest-fsfreeze-status"), "thawed")
@@ -342,7 +347,7 @@ class Quiesce(unittest.TestCase):
 
     def test_second_channel_is_told_and_answered_during_a_freeze(self) -> None:
         bed = self.bed()
-        bed.hook("10-slow", 'if [ "$1" = freeze ]; then sleep 1; fi')
+        bed.hook("10-slow", 'if [ "$1" = freeze ]; then sleep 3; fi')
         bed.start()
         host, other = bed.host(), bed.host()
         host.request("guest-fsfreeze-freeze")
@@ -350,7 +355,7 @@ class Quiesce(unittest.TestCase):
         began = time.monotonic()
         self.assertEqual(other.call("guest-fsfreeze-status"), "thawed")
         self.assertEqual(other.call("guest-quiesce-status")["waiting-for"], ["slow"])
-        self.assertLess(time.monotonic() - began, 0.1)
+        self.assertLess(time.monotonic() - began, 1)
         self.assertRegex(self.refused(other, "guest-fsfreeze-freeze"),
                          r"^quiesce failed: agent: operation [0-9a-f-]{36} in progress$")
         self.assertEqual(host.reply()["return"], 2)
@@ -388,7 +393,7 @@ class Quiesce(unittest.TestCase):
         bed.kill()
         began = time.monotonic()
         wait_for(lambda: not bed.anything_frozen(), 2, "the keeper's thaw", bed)
-        self.assertLess(time.monotonic() - began, 0.5)
+        self.assertLess(time.monotonic() - began, 1)
         bed.start()
         wait_for(lambda: bed.hook_log()[-1] == "10-app abort", 3, "the hook's abort", bed)
         host = bed.host()

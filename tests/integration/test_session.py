@@ -59,8 +59,10 @@ class Session(Case):
         self.assertEqual(report["level"], "application")
 
     def test_a_lost_lock_is_the_verdict_of_the_thaw(self) -> None:
-        self.start(f"{SAY} READY=1; sleep 0.2; echo server has gone away; exit 1")
+        self.start(f"{SAY} READY=1; until [ -e ROOT/over ]; do sleep 0.1; done; "
+                   "echo server has gone away; exit 1")
         self.assertEqual(self.host.call("guest-fsfreeze-freeze"), 2)
+        (self.bed.root / "over").touch()
         self.lost()
         self.assertTrue(self.bed.anything_frozen())
         self.assertEqual(self.host.call("guest-fsfreeze-status"), "frozen")
@@ -93,7 +95,7 @@ class Session(Case):
         self.assertFalse(self.bed.anything_frozen())
 
     def test_end_of_file_ignored(self) -> None:
-        self.start(f"{SAY} READY=1; exec sleep 100", "Timeout=0.5")
+        self.start(f"{SAY} READY=1; exec sleep 100", "Timeout=2")
         self.host.call("guest-fsfreeze-freeze")
         self.assertEqual(self.host.call("guest-fsfreeze-thaw"), 2)
         self.assertEqual(self.app()["steps"][-1]["result"], "timed-out")

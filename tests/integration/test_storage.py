@@ -94,7 +94,8 @@ class Storage(Case):
         self.assertIn("Can't open directory", caught.exception.desc)
         (self.bed.root / "mountinfo").write_text("20 1 0:20 / / rw - tmpfs none rw\n"
                                                  "21 20 0:21 / /n rw - nfs server:/x rw\n")
-        self.assertEqual(self.host.call("guest-get-fsinfo"), [])
+        # One that is late is answered from memory, once.
+        wait_for(lambda: self.host.call("guest-get-fsinfo") == [], 5, "the empty list", self.bed)
 
     def test_from_memory_while_frozen(self) -> None:
         """Also when nobody asked before; what changes meanwhile is not looked at."""
@@ -106,7 +107,7 @@ class Storage(Case):
         began = time.monotonic()
         self.assertEqual(len(self.host.call("guest-get-fsinfo")), 2)
         self.assertEqual(len(self.host.call("guest-get-disks")), 4)
-        self.assertLess(time.monotonic() - began, 0.5)
+        self.assertLess(time.monotonic() - began, 2)
         (self.bed.root / "gone").rename(self.bed.root / "mountinfo")
         self.host.call("guest-fsfreeze-thaw")
         self.assertEqual(len(self.host.call("guest-get-fsinfo")), 2)

@@ -48,7 +48,8 @@ static void write_keeper(const Rig *rig)
         g_canonicalize_filename(program ? program : "quiesced-keeper-fake", NULL);
     g_autofree char *text = g_strdup_printf("#!/bin/sh\ncd '%s'\necho $$ >>keepers\n"
                                             "[ ! -e keeper-late ] || sleep 0.7\n"
-                                            "while [ -e keeper-mute ]; do sleep 0.02; done\n"
+                                            "while [ -e keeper-mute ] && [ -d /proc/$PPID ]; do "
+                                            "sleep 0.02; done\n"
                                             "exec '%s' \"$@\"\n",
                                             rig->root, full);
 
@@ -361,6 +362,12 @@ void rig_fires_after(GSource *timer, int64_t after_us)
 {
     rig_due_in(timer, after_us);
     g_source_set_ready_time(timer, deadline_now());
+}
+
+void rig_fires_in(GSource *timer, int64_t left_us)
+{
+    g_assert_nonnull(timer);
+    g_source_set_ready_time(timer, deadline_now() + left_us);
 }
 
 pid_t rig_keeper(const Rig *rig)

@@ -46,6 +46,7 @@ void rig_end(Rig *rig);         /* settles, then frees the coordinator as if the
 /* The timer will fire `after_us` from now, a second sooner at most. */
 void rig_due_in(GSource *timer, int64_t after_us);
 void rig_fires_after(GSource *timer, int64_t after_us); /* and now it does at once */
+void rig_fires_in(GSource *timer, int64_t left_us);     /* whenever it was to */
 pid_t rig_keeper(const Rig *rig);                       /* the last one started */
 void rig_signal_keeper(const Rig *rig, int signal);
 const Report *rig_report(Rig *rig); /* of the newest operation that ended */

@@ -371,7 +371,7 @@ static void the_error_does_not_wait_for_a_slow_abort(void)
     rig_freeze(rig, NULL, &freeze);
     rig_answered(rig, &freeze);
     assert_failed(&freeze, "quiesce failed: slow: freeze: exit status 1");
-    g_assert_true(rig_called(rig, "10-slow abort"));
+    rig_await(rig, rig_called(rig, "10-slow abort"));
     g_assert_nonnull(rig->coordinator->straggler);
     still_held_up_by(rig, "slow");
     rig_write(rig, "go-abort", "");
@@ -391,7 +391,7 @@ static void the_thaw_does_not_wait_for_a_slow_participant(void)
     rig_start(rig);
     rig_hold(rig);
     rig_thaws(rig, 1);
-    g_assert_true(rig_called(rig, "10-slow thaw"));
+    rig_await(rig, rig_called(rig, "10-slow thaw"));
     still_held_up_by(rig, "slow");
     rig_write(rig, "go-thaw", "");
     rig_settle(rig);

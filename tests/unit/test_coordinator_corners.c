@@ -67,8 +67,8 @@ static void the_window_does_not_end_under_a_thaw(void)
     g_autoptr(Rig) rig = rig_new("a");
     Reply thaw;
 
-    rig->config->quiesce.lost_window_us = MSEC(500);
     lose_while_releasing(rig);
+    rig_fires_in(rig->coordinator->window_timer, MSEC(500));
     rig_thaw(rig, &thaw);
     g_assert_cmpint(state(rig), ==, STATE_THAWING);
     rig_await(rig, !rig->coordinator->window_timer);

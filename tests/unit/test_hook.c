@@ -304,6 +304,7 @@ static void test_call_while_busy(Fixture *f, gconstpointer data)
     g_autofree char *text = g_strdup_printf("#!/bin/sh\n[ \"$1\" = abort ] && exit 0\n"
                                             "trap '' TERM; : >%s\nwhile :; do sleep 0.05; done\n",
                                             ready);
+    int64_t cancelled_us;
 
     (void)data;
     make(f, text, 0755);
@@ -311,12 +312,14 @@ static void test_call_while_busy(Fixture *f, gconstpointer data)
     while (!g_file_test(ready, G_FILE_TEST_EXISTS))
         run_for(MSEC(5));
     g_assert_cmpint(g_unlink(ready), ==, 0);
+    cancelled_us = deadline_now();
     f->participant->ops->cancel(f->participant);
     g_assert_true(run_until(&f->answered, MSEC(1000)));
     g_assert_true(f->busy_when_answered);
     call(f, VERB_ABORT, MSEC(900));
     assert_reason(f, STEP_OK, "");
-    g_assert_true(f->busy_when_answered);
+    /* Unless the machine was so slow that it was killed meanwhile. */
+    g_assert_true(f->busy_when_answered || deadline_now() - cancelled_us > PROCESS_KILL_DELAY_US);
     g_assert_true(run_until(&f->settled, MSEC(3000)));
 }
 

@@ -11,6 +11,9 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#define MSEC(n) ((gint64)(n)*1000)
+#define SOON_MS 1000 /* some ms on a machine that does nothing else; the limit is RIG_LIMIT_US */
+
 static void freezes_by_ranks_and_thaws_in_reverse(void)
 {
     g_autoptr(Rig) rig = rig_new(6);
@@ -69,7 +72,7 @@ static void one_rank_goes_in_parallel(void)
     gint64 latest_start = 0, earliest_end = G_MAXINT64;
 
     for (unsigned i = 0; i < 10; i++)
-        rig_write(rig, i, ".inject", "freeze delay 150\n");
+        rig_write(rig, i, ".inject", "freeze delay 500\n");
     rig_arm(rig);
     rig_freeze(rig);
     for (unsigned i = 0; i < 10; i++) {
@@ -189,8 +192,8 @@ static void a_stuck_freeze_is_thawed_when_it_completes(void)
     rig_await(rig, 2, KEEPER_FS_FROZEN);
     g_assert_cmpint(rig_state(rig, 1), ==, KEEPER_FS_IN_FLIGHT);
     rig_ask(rig, KEEPER_THAW);
-    g_assert_true(rig_thawed_within(rig, 0, 200));
-    g_assert_true(rig_thawed_within(rig, 2, 200));
+    g_assert_true(rig_thawed_within(rig, 0, SOON_MS));
+    g_assert_true(rig_thawed_within(rig, 2, SOON_MS));
     g_assert_cmpint(rig_call(rig, 1, "freeze").calls, ==, 0);
     done = rig_expect(rig, KEEPER_THAW_DONE);
     g_assert_cmpuint(done.count, ==, 2);
@@ -202,7 +205,7 @@ static void a_stuck_freeze_is_thawed_when_it_completes(void)
     done = rig_expect(rig, KEEPER_THAW_DONE);
     g_assert_cmpuint(done.count, ==, 3);
     g_assert_cmpuint(done.pending, ==, 0);
-    g_assert_cmpint(rig_call(rig, 1, "thaw").end - released, <, 100000);
+    g_assert_cmpint(rig_call(rig, 1, "thaw").end - released, <, MSEC(SOON_MS));
     g_assert_cmpint(rig_seen(rig, KEEPER_THAWED, 1)->error, ==, 0);
     g_assert_cmpint(rig_state(rig, 1), ==, KEEPER_FS_THAWED);
     g_assert_cmpuint(rig_call(rig, 3, "freeze").calls, ==, 0); /* none was begun any more */
@@ -227,6 +230,7 @@ static void a_late_level_does_not_hold_up_the_next(void)
 {
     g_autoptr(Rig) rig = rig_new(3);
     KeeperMessage done;
+    gint64 asked;
 
     rig->ranks[0] = 0;
     rig->ranks[1] = 1;
@@ -234,12 +238,11 @@ static void a_late_level_does_not_hold_up_the_next(void)
     rig_write(rig, 2, ".inject", "thaw hang\n");
     rig_arm(rig);
     rig_freeze(rig);
+    asked = g_get_monotonic_time();
     rig_ask(rig, KEEPER_THAW);
-    g_usleep(KEEPER_LEVEL_WAIT_US / 2);
-    g_assert_true(rig_frozen(rig, 1));
-    g_assert_true(rig_thawed_within(rig, 1, 250));
-    g_assert_true(rig_thawed_within(rig, 0, 100));
     done = rig_expect(rig, KEEPER_THAW_DONE);
+    g_assert_cmpint(rig_call(rig, 1, "thaw").start - asked, >=, KEEPER_LEVEL_WAIT_US);
+    g_assert_cmpint(rig_call(rig, 0, "thaw").end - asked, <, KEEPER_LEVEL_WAIT_US + MSEC(SOON_MS));
     g_assert_cmpuint(done.pending, ==, 1);
     rig_write(rig, 2, ".release", "");
     g_assert_cmpuint(rig_expect(rig, KEEPER_THAW_DONE).pending, ==, 0);
@@ -312,7 +315,7 @@ static void the_limit_thaws(void)
 
         last = MAX(last, asked + thawed);
         g_assert_cmpint(thawed, >=, 300000);
-        g_assert_cmpint(thawed, <, 400000); /* 50 ms on a machine that does nothing else */
+        g_assert_cmpint(thawed, <, 300000 + MSEC(SOON_MS));
     }
     g_test_message("limit to last thaw: %" G_GINT64_FORMAT " us", last - asked - 300000);
     /* The host's thaw that comes too late is told the true cause. */
@@ -380,7 +383,7 @@ static void end_of_file_thaws(void)
     g_assert_cmpint(rig_exit_status(rig, RIG_WAIT_MS), ==, 0);
     for (unsigned i = 0; i < 5; i++) {
         g_assert_false(rig_frozen(rig, i));
-        g_assert_cmpint(rig_call(rig, i, "thaw").end - closed, <, 150000);
+        g_assert_cmpint(rig_call(rig, i, "thaw").end - closed, <, MSEC(SOON_MS));
         g_assert_cmpint(rig_state(rig, i), ==, KEEPER_FS_THAWED);
     }
     g_assert_cmpuint(rig->ledger->thaw_cause, ==, KEEPER_CAUSE_EOF + 1);
@@ -395,7 +398,7 @@ static void end_of_file_waits_for_a_stuck_freeze(void)
     rig_ask_freeze(rig, RIG_LIMIT_US);
     rig_await(rig, 0, KEEPER_FS_FROZEN);
     rig_hang_up(rig);
-    g_assert_true(rig_thawed_within(rig, 0, 150));
+    g_assert_true(rig_thawed_within(rig, 0, SOON_MS));
     g_assert_cmpint(rig_exit_status(rig, 300), ==, -1);
     rig_write(rig, 1, ".release", "");
     g_assert_cmpint(rig_exit_status(rig, RIG_WAIT_MS), ==, 0);

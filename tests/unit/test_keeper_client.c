@@ -136,7 +136,6 @@ static void client_free(Client *client)
     (void)close(client->listener);
     for (unsigned i = 0; i < client->rig->count; i++)
         g_assert_true(rig_thawed_within(client->rig, i, 1000));
-    g_usleep(20000); /* .calls is written after .frozen went */
     rig_free(client->rig);
     g_free(client->reason);
     g_free(client);
@@ -208,7 +207,7 @@ static void freeing_it_thaws(void)
     freeze(client);
     g_clear_pointer(&client->keeper, keeper_free);
     for (unsigned i = 0; i < 3; i++)
-        g_assert_true(rig_thawed_within(client->rig, i, 200));
+        g_assert_true(rig_thawed_within(client->rig, i, 1000));
 }
 
 /* --- a keeper that is killed -------------------------------------------------------------------
@@ -259,7 +258,7 @@ static void a_killed_keeper_is_lost_rescued_and_replaced(void)
         calls[i] = rig_call(client->rig, i, "thaw");
         g_assert_cmpint(client->errors[i], ==, 0);
         g_assert_false(rig_frozen(client->rig, i));
-        g_assert_cmpint(calls[i].end - killed, <, 200000);
+        g_assert_cmpint(calls[i].end - killed, <, USEC_PER_SEC);
     }
     g_assert_cmpint(calls[2].end, <=, calls[1].start); /* ranks in reverse */
     g_assert_cmpint(calls[1].end, <=, calls[0].start);

@@ -225,7 +225,7 @@ static void late_thread_takes_no_more(void)
     unsigned done = 0;
 
     for (unsigned i = 0; i < LATE; i++)
-        (void)!offload_open_with(open_stuck, &ROOT, deadline_in(MSEC(300)), on_opened, &late[i]);
+        (void)!offload_open_with(open_stuck, &ROOT, deadline_in(MSEC(1500)), on_opened, &late[i]);
     run_until(offload_abandoned() == LATE);
     for (unsigned i = 0; i < MANY; i++) {
         opened[i].total = &done;
@@ -246,7 +246,7 @@ static void cancelled_opens(void)
     Opened running = {0}, stuck = {0}, waiting[20] = {0}, delivered = {0};
     OffloadOpen *first = offload_open_with(open_stuck, &ROOT, DEADLINE_NEVER, on_opened, &running);
     OffloadOpen *second =
-        offload_open_with(open_stuck, &ROOT, deadline_in(MSEC(100)), on_opened, &stuck);
+        offload_open_with(open_stuck, &ROOT, deadline_in(MSEC(2000)), on_opened, &stuck);
     OffloadOpen *ended = NULL;
     OffloadOpen *rest[G_N_ELEMENTS(waiting)];
 

@@ -79,7 +79,7 @@ static void one_that_hangs_holds_up_nobody(void)
     static const char *const NAMES[] = {"a", "hang", "ccc", NULL};
     Before state = before();
     Probe *probe = probe_new("test", ask_length, sizeof(Length));
-    Asked result = ask_names(probe, NAMES, MSEC(150));
+    Asked result = ask_names(probe, NAMES, MSEC(500));
 
     g_assert_cmpuint(result.lengths[0], ==, 1);
     g_assert_cmpuint(result.lengths[1], ==, 0);
@@ -115,9 +115,9 @@ static void late_for_the_first_time_has_its_answer_of_before(void)
     result = ask_names(probe, NAMES, MSEC(5000));
     g_assert_cmpuint(result.lengths[0], ==, 4);
     gate_set(false);
-    result = ask_names(probe, NAMES, MSEC(30));
+    result = ask_names(probe, NAMES, MSEC(500));
     g_assert_cmpuint(result.lengths[0], ==, 4);
-    result = ask_names(probe, NAMES, MSEC(30));
+    result = ask_names(probe, NAMES, MSEC(500));
     g_assert_cmpuint(result.lengths[0], ==, 0);
     probe_free(probe);
     assert_clean(state);

@@ -1,5 +1,6 @@
 """Freeze and thaw of ext4, xfs, btrfs and / under constant writers, with hooks, through virtio."""
 
+import re
 import time
 
 from context import FILESYSTEMS, Machine, check
@@ -15,10 +16,10 @@ def machine(tree) -> Machine:
 def frozen_means_no_write_completes(m: Machine) -> None:
     with m.writers() as writers:
         check(m.host.call("guest-fsfreeze-freeze") == FILESYSTEMS)
+        time.sleep(0.3)  # one that was past the gate may still come to be counted
         first = writers.counters()
         time.sleep(2)
         second = writers.counters()
-        # One write may have been inside the kernel past the freeze protection; none may start.
         check({k: v[0] for k, v in first.items()} == {k: v[0] for k, v in second.items()},
               f"{first} {second}")
         check(m.host.call("guest-fsfreeze-status") == "frozen")
@@ -90,7 +91,7 @@ def hook_timeout_is_bounded(m: Machine) -> None:
     m.hook("10-slow", '[ "$1" = freeze ] && sleep 60; exit 0', "Timeout=1")
     began = time.monotonic()
     text = m.host.refused("guest-fsfreeze-freeze")
-    check(text == "quiesce failed: slow: freeze: timed out after 1.0 s", text)
+    check(re.fullmatch(r"quiesce failed: slow: freeze: timed out after 1\.\d s", text), text)
     check(time.monotonic() - began < 5, "took too long")
     check(m.hook_log()[-1] == "10-slow abort", str(m.hook_log()))
     m.no_hooks()

@@ -249,7 +249,7 @@ def dead_servers_stall_nothing(m: Reach) -> None:
     plan = m.plan()
     took = time.monotonic() - began
     print(f"# plan beside a dead NFS server and a dead FUSE program: {took:.2f} s")
-    check(took < 1, f"{took}")
+    check(took < 2, f"{took}")  # emulated and shared
     check(plan["/mnt/nfs"]["reason"].startswith("network") and
           plan["/mnt/fuse"]["reason"].startswith("FUSE"), str(plan))
     m.frozen_then_thawed(count)

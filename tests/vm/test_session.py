@@ -91,9 +91,14 @@ def the_history_outlives_a_restart(m: Machine) -> None:
     before = m.host.call("guest-quiesce-report", {"limit": 2})["operations"]
     m.restart()
     m.host.sync()
-    time.sleep(1)  # it is read on the side
-    after = m.host.call("guest-quiesce-report", {"limit": 2})["operations"]
-    check([r["operation"] for r in before] == [r["operation"] for r in after], f"{before} {after}")
+    wanted = [report["operation"] for report in before]
+    deadline = time.monotonic() + 10  # it is read on the side
+    found: list[str] = []
+    while found != wanted and time.monotonic() < deadline:
+        after = m.host.call("guest-quiesce-report", {"limit": 2})["operations"]
+        found = [report["operation"] for report in after]
+        time.sleep(0.2)
+    check(found == wanted, f"{wanted} {found}")
     check(m.vm.run("stat -c %a /var/lib/quiesced").strip() == "700")
 
 

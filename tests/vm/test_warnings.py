@@ -58,11 +58,7 @@ def others_run_again(m: Machine, writers, stuck: str) -> None:
             if one["mountpoint"] != f"/srv/{stuck}"}
     print(f"# frozen meanwhile, in ms: {held}")
     check(len(held) == FILESYSTEMS - 1 and max(held.values()) < 7000, str(held))
-    first = writers.counters()
-    time.sleep(0.5)
-    second = writers.counters()
-    check(all(second[name][0] > first[name][0] for name in first if name != stuck),
-          f"{first} {second}")
+    writers.go_on(but=stuck)
     writable(m, "/root")
 
 
@@ -74,7 +70,8 @@ def thawed_when_it_completed(m: Machine, mountpoint: str) -> None:
     print(f"# {mountpoint}: FIFREEZE took {result['freeze-ms']} ms, thawed "
           f"{result['frozen-ms']} ms after that")
     check(result["result"] == "failed" and "held up by" in result["reason"], str(result))
-    check(result["frozen-ms"] <= 100, str(result))
+    # 100 ms, and what two busy processors make of it; see SLACK_MS in matrix_cell.py.
+    check(result["frozen-ms"] <= 400, str(result))
 
 
 def stuck_behind_a_splice(m: Machine) -> None:
@@ -119,6 +116,7 @@ def listener_that_logs_to_what_is_frozen(m: Machine) -> None:
     m.vm.run("echo x >/srv/ext4/opened")
     with HoldUp(m, "permitter", "permit /srv/ext4 /srv/xfs/answers 4"):
         m.vm.spawn("exec : >/srv/ext4/opened")
+        time.sleep(0.5)  # until it waits for the permission
         text = fails(m)
         check("held up by permitter" in text, text)
         m.vm.wait_until("test ! -s /srv/ext4/opened", 10, "the open to be permitted")
