@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -357,8 +358,23 @@ static void serial_deliver(Port *port, const uint8_t *bytes, size_t count, bool 
     port_peer_unref(peer);
 }
 
+/* The event said that the host is away; it may be back, and what was read its own: then nobody who
+ * left may have it, whose answers are dropped. True: it is back. */
+static bool serial_came_back(Port *port)
+{
+    struct pollfd now = {.fd = port->fd};
+    PortPeer *peer = serial_peer(port);
+
+    if (port->method != PORT_VIRTIO_SERIAL || poll(&now, 1, 0) != 0)
+        return false;
+    port_source_clear(&port->settle_timer);
+    if (peer)
+        port_peer_close(peer, "hang-up");
+    return true;
+}
+
 /* Reads what there is. Returns what the last read said, 1 when the device is not ours any more. */
-static ssize_t serial_read(Port *port, bool away)
+static ssize_t serial_read(Port *port, bool *away)
 {
     g_auto(PortReader) reader = {.reads = 0};
     unsigned generation = port->generation;
@@ -366,7 +382,11 @@ static ssize_t serial_read(Port *port, bool away)
     ssize_t count;
 
     while ((count = port_reader_next(&reader, port->fd, &bytes)) > 0) {
-        serial_deliver(port, bytes, (size_t)count, away);
+        if (*away && serial_came_back(port))
+            *away = false;
+        if (port->generation != generation)
+            return 1;
+        serial_deliver(port, bytes, (size_t)count, *away);
         if (port->generation != generation)
             return 1;
     }
@@ -398,7 +418,7 @@ void port_serial_ready(Port *port, uint32_t events)
         if (port->generation != generation)
             return;
     }
-    result = serial_read(port, away);
+    result = serial_read(port, &away);
     if (result == 1)
         return;
     if (result == -EINPROGRESS) {
