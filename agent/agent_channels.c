@@ -70,6 +70,14 @@ static void peer_eof(PortPeer *peer, gpointer user_data)
     session_eof(connection->session);
 }
 
+static bool peer_parted(PortPeer *peer, gpointer user_data)
+{
+    Connection *connection = port_peer_data(peer);
+
+    (void)user_data;
+    return session_parted(connection->session);
+}
+
 static void peer_closed(PortPeer *peer, const char *reason, gpointer user_data)
 {
     Channel *channel = user_data;
@@ -97,6 +105,7 @@ static const PortEvents PORT_EVENTS = {
     .peer_opened = peer_opened,
     .peer_data = peer_data,
     .peer_eof = peer_eof,
+    .peer_parted = peer_parted,
     .peer_closed = peer_closed,
     .state_changed = port_state_changed,
 };

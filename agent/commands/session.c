@@ -296,6 +296,13 @@ bool session_is_idle(const Session *session)
     return !session->running && session->queue.length == 0 && !framer_in_frame(session->framer);
 }
 
+bool session_parted(Session *session)
+{
+    framer_reset(session->framer);
+    deadline_source_clear(&session->silence);
+    return session->running || session->queue.length > 0;
+}
+
 void session_eof(Session *session)
 {
     session->eof = true;

@@ -33,4 +33,6 @@ Session *session_new(Commands *commands, const SessionSpec *spec);
 void session_free(Session *session); /* the peer left; what runs is orphaned */
 void session_data(Session *session, const uint8_t *bytes, size_t count);
 bool session_is_idle(const Session *session); /* no request is under way, or half received */
-void session_eof(Session *session);           /* no more requests will come; answers still go out */
+/* The next host may be there: what is half received is dropped. True: answers are owed. */
+bool session_parted(Session *session);
+void session_eof(Session *session); /* no more requests will come; answers still go out */

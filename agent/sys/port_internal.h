@@ -39,7 +39,8 @@ PortPeer *port_peer_ref(PortPeer *peer);
 void port_peer_unref(PortPeer *peer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PortPeer, port_peer_unref)
 void port_peer_deliver(PortPeer *peer, const uint8_t *bytes, size_t count);
-void port_peer_ended(PortPeer *peer); /* calls peer_eof */
+void port_peer_ended(PortPeer *peer);  /* calls peer_eof */
+bool port_peer_parted(PortPeer *peer); /* calls peer_parted; true: something is to be sent */
 void port_peer_flush(PortPeer *peer);
 void port_peer_close(PortPeer *peer, const char *reason);
 

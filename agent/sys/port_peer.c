@@ -303,6 +303,15 @@ void port_peer_ended(PortPeer *peer)
         port->events->peer_eof(peer, port->user_data);
 }
 
+bool port_peer_parted(PortPeer *peer)
+{
+    Port *port = peer->port;
+    bool owed = port->events->peer_parted && !peer->closed && !port->freed &&
+                port->events->peer_parted(peer, port->user_data);
+
+    return owed || peer->queued > 0;
+}
+
 void port_peer_close(PortPeer *peer, const char *reason)
 {
     Port *port = peer->port;

@@ -18,9 +18,11 @@
 #include <termios.h>
 #include <unistd.h>
 
-/* Data can overtake the kernel's note that the host has opened the port: two interrupts, two
- * handlers. What came from a host said to be away is a peer for so long; then it has hung up. */
-#define SETTLE_MS 20u
+/* Data can overtake the kernel's notes that a host has closed the port and the next one opened it:
+ * two interrupts, and the notes are for a kernel thread that others hold up (22 ms seen between the
+ * two notes on a busy machine). So what came shortly before the one note, or between them, is a
+ * peer for so long; then it has hung up. */
+#define SETTLE_MS 200u
 /* inotify gave out (its limits are the system's): looking again is all that is left. */
 #define BLIND_RETRY_MS 10000u
 
@@ -322,14 +324,35 @@ static gboolean serial_settled(gpointer user_data)
     return G_SOURCE_REMOVE;
 }
 
-/* The host closed its side: what is queued must never reach the next one. */
+static void serial_settle(Port *port)
+{
+    port_source_clear(&port->settle_timer);
+    port->settle_timer = port_after(port, SETTLE_MS, serial_settled, NULL);
+}
+
+/* The host closed its side: what is queued must never reach the next one, but for answers to what
+ * may have been the next one's. True: such are owed. */
+static bool serial_owes(const Port *port, PortPeer *peer)
+{
+    bool fresh = g_get_monotonic_time() < port->fresh_us + SETTLE_MS * G_TIME_SPAN_MILLISECOND;
+
+    return port_peer_parted(peer) && fresh;
+}
+
 static void serial_host_away(Port *port)
 {
     PortPeer *peer = serial_peer(port);
+    unsigned generation = port->generation;
 
     port->await_data = false;
-    if (peer && !port->settle_timer)
+    if (!peer || port->settle_timer)
+        return;
+    port_peer_ref(peer);
+    if (!serial_owes(port, peer))
         port_peer_close(peer, "hang-up");
+    else if (port->generation == generation && !peer->closed)
+        serial_settle(port);
+    port_peer_unref(peer);
 }
 
 static void serial_deliver(Port *port, const uint8_t *bytes, size_t count, bool away)
@@ -345,13 +368,18 @@ static void serial_deliver(Port *port, const uint8_t *bytes, size_t count, bool 
             return;
         peer = serial_peer(port);
     }
+    /* Behind what its host does not take is no other host's. */
+    if (!peer || peer->queued == 0)
+        port->fresh_us = g_get_monotonic_time();
     if (peer) {
         port_peer_ref(peer);
+        if (port->settle_timer)
+            serial_settle(port);
     } else {
         port->await_data = false;
         peer = port_peer_open(port, port->fd);
         if (away && !peer->closed && port->generation == generation)
-            port->settle_timer = port_after(port, SETTLE_MS, serial_settled, NULL);
+            serial_settle(port);
     }
     if (!peer->doom)
         port_peer_deliver(peer, bytes, count);
@@ -359,16 +387,17 @@ static void serial_deliver(Port *port, const uint8_t *bytes, size_t count, bool 
 }
 
 /* The event said that the host is away; it may be back, and what was read its own: then nobody who
- * left may have it, whose answers are dropped. True: it is back. */
+ * left may have it. True: it is back. */
 static bool serial_came_back(Port *port)
 {
     struct pollfd now = {.fd = port->fd};
     PortPeer *peer = serial_peer(port);
+    bool settling = port->settle_timer != NULL;
 
     if (port->method != PORT_VIRTIO_SERIAL || poll(&now, 1, 0) != 0)
         return false;
     port_source_clear(&port->settle_timer);
-    if (peer)
+    if (peer && !settling && !serial_owes(port, peer))
         port_peer_close(peer, "hang-up");
     return true;
 }

@@ -48,6 +48,7 @@ struct Port {
     int reported_errno; /* what state_changed(false) named last */
     bool await_data;    /* a peer was dropped: the next one begins with data */
     bool moved;         /* bytes came since the device was opened */
+    gint64 fresh_us;    /* when bytes came last while nothing was queued */
     struct stat node;   /* the device as it was opened */
     /* listening methods */
     unsigned vsock_cid, vsock_port;

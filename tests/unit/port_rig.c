@@ -63,6 +63,15 @@ void on_closed(PortPeer *peer, const char *reason, gpointer user_data)
     recorder_act(self, "closed", port_peer_port(peer), peer);
 }
 
+static bool on_parted(PortPeer *peer, gpointer user_data)
+{
+    Recorder *self = user_data;
+
+    (void)peer;
+    self->parted++;
+    return self->owes;
+}
+
 static void on_state(Port *port, bool open, const GError *error, gpointer user_data)
 {
     Recorder *self = user_data;
@@ -75,7 +84,14 @@ static void on_state(Port *port, bool open, const GError *error, gpointer user_d
     recorder_act(self, "state", port, NULL);
 }
 
-const PortEvents RECORDING = {on_opened, on_data, on_closed, on_state, on_eof};
+const PortEvents RECORDING = {
+    .peer_opened = on_opened,
+    .peer_data = on_data,
+    .peer_parted = on_parted,
+    .peer_closed = on_closed,
+    .state_changed = on_state,
+    .peer_eof = on_eof,
+};
 
 Recorder *recorder_new(void)
 {

@@ -15,10 +15,11 @@ typedef struct Recorder Recorder;
 
 struct Recorder {
     PortPeer *peer; /* the last one opened; NULL when it closed */
-    unsigned opened, closed, eofs, reads, state_calls;
+    unsigned opened, closed, parted, eofs, reads, state_calls;
     GString *data;        /* all bytes that came */
     char *reason, *error; /* of the last peer_closed and state_changed(false) */
     bool open;            /* of the last state_changed */
+    bool owes;            /* what is said when the host's side was closed */
     bool echo;            /* answer with the same bytes */
     const char *act_on;   /* "opened", "data", "eof", "closed", "state" */
     void (*act)(Port *port, PortPeer *peer);

@@ -262,7 +262,8 @@ static void test_finish_flushes(Fixture *fixture, gconstpointer unused)
 
 static void test_without_eof_handler(void)
 {
-    static const PortEvents events = {on_opened, on_data, on_closed, NULL, NULL};
+    static const PortEvents events = {
+        .peer_opened = on_opened, .peer_data = on_data, .peer_closed = on_closed};
     g_autofree char *directory = g_dir_make_tmp("port-XXXXXX", NULL);
     g_autofree char *path = g_build_filename(directory, "s", NULL);
     g_autoptr(Recorder) recorder = recorder_new();

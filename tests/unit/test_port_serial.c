@@ -149,6 +149,94 @@ static void test_stale_reply_is_dropped(Fixture *fixture, gconstpointer unused)
     close(fd);
 }
 
+/* Queues more than a pty holds, ended by "TAIL", for a host that sent `text`. */
+static int owe(Fixture *fixture, const char *text)
+{
+    g_autofree char *reply = g_strnfill(MIB, 'a');
+    unsigned opened = fixture->recorder->opened;
+    int fd = host_open(fixture);
+
+    put(fd, text);
+    PUMP_UNTIL(fixture->recorder->opened == opened + 1 && fixture->recorder->data->len > 0);
+    g_assert_true(port_peer_send(fixture->recorder->peer, reply, MIB));
+    g_assert_true(port_peer_send(fixture->recorder->peer, "TAIL", 4));
+    g_assert_cmpuint(port_peer_queued(fixture->recorder->peer), >, MIB / 2);
+    return fd;
+}
+
+static void read_tail(int fd)
+{
+    g_autofree char *got = g_malloc(MIB + 4);
+    size_t count = pump_read(fd, got, 4);
+
+    while (memcmp(got + count - 4, "TAIL", 4) != 0)
+        count += pump_read(fd, got + count, 1); /* fails the test when nothing comes */
+}
+
+/* What was read just before the kernel told of the last host's end may have been the next one's:
+ * it is there by then. */
+static void test_answers_outlast_a_short_absence(Fixture *fixture, gconstpointer unused)
+{
+    int fd;
+
+    (void)unused;
+    start_away(fixture);
+    fd = owe(fixture, "x");
+    close(fd);
+    PUMP_UNTIL(fixture->port->settle_timer);
+    g_assert_cmpuint(fixture->recorder->parted, ==, 2);
+    fd = host_open(fixture);
+    put(fd, "y");
+    read_tail(fd);
+    g_assert_cmpuint(fixture->recorder->opened, ==, 2);
+    g_assert_null(fixture->port->settle_timer);
+    close(fd);
+    PUMP_UNTIL(fixture->recorder->closed == 2);
+    g_assert_cmpstr(fixture->recorder->data->str, ==, "xy");
+}
+
+/* Nothing is owed to a host that sent nothing of late, or whose answers are all out. */
+static void test_who_owes_nothing_is_closed(Fixture *fixture, gconstpointer unused)
+{
+    int fd;
+
+    (void)unused;
+    start_away(fixture);
+    fd = owe(fixture, "x");
+    pump_for(250);
+    close(fd);
+    PUMP_UNTIL(fixture->recorder->closed == 2);
+    g_assert_null(fixture->port->settle_timer);
+    fd = host_open(fixture);
+    put(fd, "x");
+    PUMP_UNTIL(fixture->recorder->opened == 3);
+    close(fd);
+    PUMP_UNTIL(fixture->recorder->closed == 3);
+    g_assert_null(fixture->port->settle_timer);
+}
+
+/* The host is there again when its data is read, though the event said that it was away. */
+static void test_back_before_the_read(Fixture *fixture, gconstpointer user_data)
+{
+    bool owes = user_data != NULL;
+    int fd;
+
+    start_away(fixture);
+    fixture->recorder->owes = owes;
+    fd = host_open(fixture);
+    put(fd, "x");
+    PUMP_UNTIL(fixture->recorder->opened == 2);
+    put(fd, "y");
+    port_serial_ready(fixture->port, EPOLLIN | EPOLLHUP);
+    g_assert_cmpstr(fixture->recorder->data->str, ==, "xy");
+    g_assert_cmpuint(fixture->recorder->closed, ==, owes ? 1 : 2);
+    g_assert_cmpuint(fixture->recorder->opened, ==, owes ? 2 : 3);
+    pump_for(250); /* no timer ends it */
+    g_assert_nonnull(fixture->recorder->peer);
+    close(fd);
+    PUMP_UNTIL(!fixture->recorder->peer);
+}
+
 static void test_large_reply_goes_on(Fixture *fixture, gconstpointer unused)
 {
     g_autofree char *reply = g_malloc(MIB);
@@ -303,6 +391,10 @@ int main(int argc, char **argv)
     ADD("data_before_hang_up", NULL, test_data_before_hang_up);
     ADD("data_overtakes_open", NULL, test_data_overtakes_open);
     ADD("stale_reply_is_dropped", NULL, test_stale_reply_is_dropped);
+    ADD("answers_outlast_a_short_absence", NULL, test_answers_outlast_a_short_absence);
+    ADD("who_owes_nothing_is_closed", NULL, test_who_owes_nothing_is_closed);
+    ADD("back_before_the_read", NULL, test_back_before_the_read);
+    ADD("back_before_the_read_and_owed", "owed", test_back_before_the_read);
     ADD("large_reply_goes_on", NULL, test_large_reply_goes_on);
     ADD("overflow_begins_anew_with_data", NULL, test_overflow_begins_anew_with_data);
     ADD("close_and_open", NULL, test_close_and_open);

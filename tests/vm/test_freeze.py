@@ -99,7 +99,7 @@ def hook_timeout_is_bounded(m: Machine) -> None:
 
 def a_host_per_command_as_proxmox(m: Machine) -> None:
     m.host.close()
-    for number in range(60):
+    for number in range(300):
         host = AgentHost(m.vm.agent_path)
         host.send(b'{"execute":"guest-sync-delimited","arguments":{"id":%d}}\n'
                   b'{"execute":"guest-ping","arguments":{}}\n' % number)
