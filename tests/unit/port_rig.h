@@ -6,7 +6,6 @@
 #pragma once
 
 #include "sys/port.h"
-
 #include <glib.h>
 
 #define MIB ((size_t)1 << 20)

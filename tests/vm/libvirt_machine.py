@@ -88,10 +88,9 @@ class LibvirtMachine:
         self.vm.lab_buffer = b""
 
     def wait_agent(self) -> None:
-        """The agent was started by udev alone, as in an installed system."""
-        deadline = time.monotonic() + 120
-        while "return" not in virsh("qemu-agent-command", DOMAIN, '{"execute":"guest-ping"}',
-                                    ok=False):
+        """The agent was started by udev alone, as in an installed system, and would freeze."""
+        deadline = time.monotonic() + 240
+        while '"ready":true' not in agent('{"execute":"guest-quiesce-status"}', ok=False):
             if time.monotonic() > deadline:
                 raise TimeoutError(self.vm.console.read_text(errors="replace")[-2000:])
             time.sleep(1)
@@ -105,6 +104,6 @@ class LibvirtMachine:
         virsh("domfsthaw", DOMAIN, ok=False)
 
 
-def agent(text: str) -> str:
+def agent(text: str, ok: bool = True) -> str:
     """The reply to a request sent as it stands, without blanks."""
-    return virsh("qemu-agent-command", DOMAIN, text).replace(" ", "")
+    return virsh("qemu-agent-command", DOMAIN, text, ok=ok).replace(" ", "")

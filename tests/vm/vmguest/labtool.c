@@ -2,7 +2,7 @@
  * labtool: what the fault matrix does to the machine and a shell cannot, or not at a known time.
  *
  *   labtool now                      CLOCK_MONOTONIC and CLOCK_REALTIME
- *   labtool strike SIGNAL NAME...    sends the signal to the processes of these names
+ *   labtool strike SIGNAL NAME...    sends the signal to the processes of these names, in order
  *   labtool splice FILE              sits in splice() from an empty pipe into FILE, as any program
  *                                    without privileges may: FIFREEZE waits for it, in D state
  *   labtool listen DIRECTORY         a fanotify listener that does not answer, and a program whose
@@ -50,8 +50,9 @@ static void read_line(const char *path, char *text, size_t size)
         fclose(file);
 }
 
-/* The name alone is not enough: a hook's child has its parent's until it executes something. */
-static bool is_one(const char *pid, char **names, int count)
+/* Its index, -1: none. The name alone is not enough: a hook's child has its parent's until it
+ * executes something. */
+static int name_of(const char *pid, char **names, int count)
 {
     char path[320], comm[64], program[256];
     ssize_t size;
@@ -63,23 +64,28 @@ static bool is_one(const char *pid, char **names, int count)
     program[size > 0 ? size : 0] = '\0';
     for (int i = 0; i < count; i++)
         if (strcmp(comm, names[i]) == 0 && strstr(program, names[i]))
-            return true;
-    return false;
+            return i;
+    return -1;
 }
 
 static int strike(int number, char **names, int count)
 {
     DIR *proc = opendir("/proc");
     pid_t targets[TARGETS_MAX];
-    int found = 0;
+    int which[TARGETS_MAX], found = 0;
 
-    for (struct dirent *entry; proc && (entry = readdir(proc)) && found < TARGETS_MAX;)
-        if (atoi(entry->d_name) > 0 && atoi(entry->d_name) != getpid() &&
-            is_one(entry->d_name, names, count))
+    for (struct dirent *entry; proc && (entry = readdir(proc)) && found < TARGETS_MAX;) {
+        bool other = atoi(entry->d_name) > 0 && atoi(entry->d_name) != getpid();
+
+        if (other && (which[found] = name_of(entry->d_name, names, count)) >= 0)
             targets[found++] = atoi(entry->d_name);
+    }
     printf("%lld\n", (long long)clock_us(CLOCK_MONOTONIC));
-    for (int i = 0; i < found; i++)
-        kill(targets[i], number);
+    /* In the order of the names: the second one could say what became of the first. */
+    for (int name = 0; name < count; name++)
+        for (int i = 0; i < found; i++)
+            if (which[i] == name)
+                kill(targets[i], number);
     return found > 0 ? 0 : 1;
 }
 
