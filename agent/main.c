@@ -10,6 +10,7 @@
 #include "agent.h"
 
 #include "commands/commands.h"
+#include "early.h"
 #include "stock_options.h"
 
 #include <malloc.h>
@@ -244,6 +245,25 @@ static gboolean tell_serving(gpointer user_data)
     return G_SOURCE_REMOVE;
 }
 
+/* Whatever the start is going to write to must not be frozen. */
+static void recover_early(CommandLine *line, const Config *config)
+{
+    g_autoptr(GPtrArray) files = g_ptr_array_new();
+
+    if (g_getenv("NOTIFY_SOCKET") || line->recover)
+        return;
+    for (unsigned i = 0; i < config->channels->len; i++) {
+        const ConfigChannel *channel = g_ptr_array_index(config->channels, i);
+
+        if (g_strcmp0(channel->method, "unix-listen") == 0)
+            g_ptr_array_add(files, channel->path);
+    }
+    if (line->stock)
+        stock_options_writes(line->stock, files);
+    g_ptr_array_add(files, NULL);
+    early_recover(&line->paths, (char *const *)files->pdata, read_config, line);
+}
+
 static int serve(CommandLine *line, Config *config)
 {
     g_autoptr(GError) error = NULL;
@@ -274,6 +294,7 @@ static int main_stock(CommandLine *line, int argc, char **argv)
     config = read_config(line, &error);
     if (!config)
         return fail(line, error, 1);
+    recover_early(line, config);
     if (stock_options_settle(stock, &error))
         return serve(line, config);
     config_free(config);
@@ -303,6 +324,7 @@ static int main_own(CommandLine *line, int argc, char **argv)
     }
     if (line->recover)
         line->paths.keeper_program = NULL; /* one that holds something is running */
+    recover_early(line, config);
     return serve(line, config);
 }
 

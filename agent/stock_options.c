@@ -230,10 +230,26 @@ Config *stock_options_load(StockOptions *options, const char *config_file, GErro
     return g_steal_pointer(&config);
 }
 
-static bool go_to_background(StockOptions *options, GError **error)
+static const char *pidfile_of(const StockOptions *options)
 {
     const char *named = options->config->pidfile.text;
-    g_autofree char *pidfile = g_canonicalize_filename(named ? named : STOCK_CONFIG_PIDFILE, NULL);
+
+    return named ? named : STOCK_CONFIG_PIDFILE;
+}
+
+void stock_options_writes(const StockOptions *options, GPtrArray *files)
+{
+    const char *logfile = options->config->logfile.text;
+
+    if (logfile && *logfile)
+        g_ptr_array_add(files, (char *)logfile);
+    if (stock_config_flag(&options->config->daemonize))
+        g_ptr_array_add(files, (char *)pidfile_of(options));
+}
+
+static bool go_to_background(StockOptions *options, GError **error)
+{
+    g_autofree char *pidfile = g_canonicalize_filename(pidfile_of(options), NULL);
 
     options->daemon = daemon_new(pidfile, error);
     return options->daemon != NULL;

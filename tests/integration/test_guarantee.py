@@ -144,6 +144,26 @@ class Guarantee(Served):
         self.assertIn("fsfreeze is limited", self.refused("guest-fsfreeze-thaw"))
         self.works()
 
+    def test_a_log_on_what_is_frozen_does_not_keep_it_frozen(self) -> None:
+        """A pipe stands for the log: it cannot be opened before somebody reads it."""
+        self.bed.hook("10-app")
+        self.host.call("guest-fsfreeze-freeze")
+        self.kill_both()
+        log = self.bed.directory("a") / "log"
+        os.mkfifo(log)
+        self.bed.process = subprocess.Popen(
+            [self.bed.program("qemu-ga"), "-l", str(log), "-m", "unix-listen",
+             "-p", str(self.bed.socket)], env=self.bed.environment(), stderr=self.bed.log)
+        wait_for(lambda: not self.bed.anything_frozen(), 5, "the thaw by the start", self.bed)
+        wait_for(lambda: self.bed.hook_log()[-1] == "10-app abort", 5, "the abort", self.bed)
+        with open(os.open(log, os.O_RDONLY | os.O_NONBLOCK), "rb"):
+            wait_for(self.bed.reachable, 10, "the service", self.bed)
+            self.host = self.bed.host()
+            self.assertIn("fsfreeze is limited", self.refused("guest-fsfreeze-thaw"))
+            self.works()
+            self.host.close()
+            self.assertEqual(self.bed.stop(), 0)
+
     def test_recovery_leaves_what_others_froze_alone(self) -> None:
         self.host.call("guest-fsfreeze-freeze")
         self.kill_both()

@@ -74,6 +74,27 @@ def both_killed_while_frozen(m: Machine) -> None:
     next_freeze_works(m)
 
 
+def both_killed_without_systemd(m: Machine) -> None:
+    """Log and pid file are on what is frozen: the next start thaws before it opens them."""
+    agent = ("bash -c 'exec -a qemu-ga /usr/sbin/quiesced --daemonize --logfile /srv/ext4/agent.log"
+             " --pidfile /srv/ext4/agent.pid'")
+    m.vm.run("systemctl stop quiesced.service quiesced-keeper.socket quiesced-keeper.service")
+    m.vm.run(agent)
+    m.host.wait_ready()
+    check(m.host.call("guest-fsfreeze-freeze") == FILESYSTEMS)
+    m.vm.run("service=$(pgrep -x quiesced); kill -STOP $service; "
+             "kill -KILL $(pgrep -x quiesced-keeper); kill -KILL $service")
+    check(m.frozen("/srv/ext4") and m.frozen("/root"), "thawed by nobody")
+    m.vm.run(agent, timeout=20)
+    check(not m.frozen("/srv/ext4") and not m.frozen("/root"), "the start left it frozen")
+    m.host.sync()
+    told_once(m, "the service was restarted")
+    next_freeze_works(m)
+    m.vm.run("grep -q 'Channel default is open' /srv/ext4/agent.log && pkill -x quiesced && "
+             "systemctl start quiesced-keeper.socket quiesced.service")
+    m.host.wait_ready()
+
+
 def unmounted_while_frozen_and_both_killed(m: Machine) -> None:
     """No path leads to them any more: what thaws them is the fds that systemd keeps."""
     with m.writers() as writers:
@@ -138,6 +159,7 @@ def loop_filesystem_before_its_carrier(m: Machine) -> None:
 
 
 CASES = [deadline_thaws_and_is_told, service_killed_while_frozen, keeper_killed_while_frozen,
-         both_killed_while_frozen, unmounted_while_frozen_and_both_killed,
+         both_killed_while_frozen, both_killed_without_systemd,
+         unmounted_while_frozen_and_both_killed,
          service_stopped_by_sigstop, systemctl_stop_while_frozen,
          somebody_else_thaws, somebody_else_froze, loop_filesystem_before_its_carrier]

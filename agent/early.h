@@ -1,0 +1,23 @@
+/*
+ * early: what a start without systemd does before it writes to any file.
+ *
+ * When both processes died, filesystems may still be frozen, and a log file, pid file or socket on
+ * one of them would keep the start from ever getting as far as its thaw. So a child releases first
+ * what the ledger names. Under systemd ExecStopPost= has done that.
+ *
+ * May block, for EARLY_MS at most: there is no main loop yet.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#pragma once
+
+#include "agent.h"
+
+#define EARLY_MS 10000 /* agent_recover() ends within 8 s */
+
+/* Whether the ledger has the filesystem of `file`, which need not exist yet, as frozen. */
+bool early_is_held(const AgentPaths *paths, const char *file);
+/* agent_recover() in a child, when one of `files` (ended by NULL) or standard error is held.
+ * `reload` reads the configuration for it. */
+void early_recover(const AgentPaths *paths, char *const *files, AgentReload reload,
+                   gpointer user_data);
