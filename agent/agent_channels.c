@@ -10,6 +10,7 @@
 
 #include "commands/exec_table.h"
 #include "commands/file_table.h"
+#include "sys/closer.h"
 #include "sys/ledger_kept.h"
 
 #include <errno.h>
@@ -180,7 +181,7 @@ void channels_place_group(Agent *agent)
         if (index >= 0)
             keep_stored(agent->stored_fds, (unsigned)index, fd);
         else
-            (void)close(fd); /* of an operation that the ledger does not know any more */
+            closer_close_one(fd); /* of an operation that the ledger does not know any more */
     }
     if (agent->group_fds->len > 0 && agent->stored_fds->len == 0)
         fdstore_remove(agent->store, 0);

@@ -5,6 +5,7 @@
  */
 #include "quiesce/filesystems_internal.h"
 
+#include "sys/closer.h"
 #include "sys/ledger_kept.h"
 
 #include <errno.h>
@@ -34,9 +35,23 @@ static void fs_item_free(FsItem *item)
 {
     if (item->open)
         offload_open_cancel(item->open);
-    if (item->fd >= 0)
-        close(item->fd);
     g_free(item);
+}
+
+/* Of one that was unmounted meanwhile, that is the umount. */
+static void close_items(const FsStage *stage)
+{
+    int *fds = g_new(int, stage->items->len + 1);
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < stage->items->len; i++) {
+        const FsItem *item = g_ptr_array_index(stage->items, i);
+
+        if (item->fd >= 0)
+            fds[count++] = item->fd;
+    }
+    fds[count] = -1;
+    closer_close(fds);
 }
 
 FsStage *fs_stage_new(const FsStageSpec *spec, const FsStageEvents *events, gpointer user_data)
@@ -76,6 +91,7 @@ void fs_stage_free(FsStage *stage)
     fs_stage_suspects_end(stage);
     unfreeze_free(stage->unfreeze);
     fdstore_cancel(stage->spec.store);
+    close_items(stage);
     g_ptr_array_unref(stage->items);
     g_free(stage->failure_name);
     g_free(stage->failure_reason);

@@ -15,6 +15,7 @@
 #include "quiesce/hook_participant.h"
 #include "quiesce/settings.h"
 
+#include "sys/closer.h"
 #include "sys/ready_socket.h"
 #include "sys/sysrq.h"
 
@@ -255,12 +256,17 @@ static void remember_last(Coordinator *coordinator)
 void coordinator_drop_stored(Coordinator *coordinator)
 {
     const CoordinatorSpec *spec = &coordinator->spec;
+    unsigned count = 0;
+    int *fds = NULL;
 
     if (spec->n_stored_fds == 0)
         return;
+    fds = g_new(int, spec->n_stored_fds + 1);
     for (unsigned i = 0; i < spec->n_stored_fds; i++)
         if (spec->stored_fds[i] >= 0)
-            (void)close(spec->stored_fds[i]);
+            fds[count++] = spec->stored_fds[i];
+    fds[count] = -1;
+    closer_close(fds);
     fdstore_remove(spec->store, spec->n_stored_fds);
     coordinator->spec.n_stored_fds = 0;
 }

@@ -9,6 +9,7 @@
  */
 #include "quiesce/unfreeze.h"
 
+#include "sys/closer.h"
 #include "sys/keeper_rescue.h"
 #include "sys/offload.h"
 
@@ -257,8 +258,12 @@ Unfreeze *unfreeze_new(const UnfreezeSpec *spec)
 
 void unfreeze_free(Unfreeze *unfreeze)
 {
+    int *fds = NULL;
+    unsigned count = 0;
+
     if (!unfreeze)
         return;
+    fds = g_new(int, unfreeze->count + 1);
     for (unsigned i = 0; i < unfreeze->batches->len; i++)
         keeper_rescue_cancel(((Batch *)g_ptr_array_index(unfreeze->batches, i))->rescue);
     for (unsigned i = 0; i < unfreeze->count; i++) {
@@ -267,8 +272,10 @@ void unfreeze_free(Unfreeze *unfreeze)
         if (item->open)
             offload_open_cancel(item->open);
         if (item->owned && item->fd >= 0)
-            (void)close(item->fd);
+            fds[count++] = item->fd;
     }
+    fds[count] = -1;
+    closer_close(fds);
     deadline_source_clear(&unfreeze->timer);
     g_ptr_array_unref(unfreeze->batches);
     g_free(unfreeze->items);

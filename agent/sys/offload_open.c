@@ -8,6 +8,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "sys/closer.h"
 #include "sys/offload_internal.h"
 
 #include <errno.h>
@@ -241,8 +242,8 @@ static void open_done(OffloadOpen *request, int fd, int error_number)
         deadline_source_clear(&pool.timer);
     if (opened)
         opened(fd, error_number, user_data);
-    else if (fd >= 0)
-        offload_close(fd);
+    else
+        closer_close_one(fd);
 }
 
 static void deliver(GArray *replies)
@@ -253,8 +254,8 @@ static void deliver(GArray *replies)
 
         if (request)
             open_done(request, reply->fd, reply->error_number);
-        else if (reply->fd >= 0)
-            offload_close(reply->fd);
+        else
+            closer_close_one(reply->fd);
     }
     g_array_unref(replies);
 }

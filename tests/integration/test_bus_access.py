@@ -24,7 +24,7 @@ LIMIT = "org.freedesktop.DBus.Error.LimitsExceeded"
 FAILED = "org.quiesced.Error.Failed"
 NOBODY = 65534
 LINGER_SECONDS = 3
-LINGERING = 9  # one more than FOREIGN_FDS_CLOSERS_MAX of agent/sys/foreign_fds.h
+LINGERING = 9  # one more than CLOSER_THREADS_MAX of agent/sys/closer.h
 MEMORY = 100 if os.environ.get("QUIESCED_SANITIZED") else 1  # a sanitizer keeps what is freed
 
 POLKIT = """<node><interface name='org.freedesktop.PolicyKit1.Authority'>
