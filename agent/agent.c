@@ -135,32 +135,11 @@ static gboolean on_terminate(gpointer user_data)
     return G_SOURCE_CONTINUE;
 }
 
-static void reload_config(Agent *agent)
-{
-    g_autoptr(GError) error = NULL;
-    Config *config = agent->reload(agent->reload_data, &error);
-    const HostProfile *profile = NULL;
-
-    if (!config) {
-        log_error(agent->log, "Configuration not reloaded, the old one stays: %s", error->message);
-        return;
-    }
-    profile = g_strcmp0(config->quiesce.host, "auto") == 0 ? profile_detect(agent->paths.dmi)
-                                                           : profile_by_name(config->quiesce.host);
-    coordinator_set_config(agent->coordinator, config, profile);
-    commands_set_config(agent->commands, config);
-    bus_set_config(agent->bus, config);
-    log_set_level(agent->log, config->log_level);
-    config_free(agent->config);
-    agent->config = config;
-    log_notice(agent->log, "Configuration reloaded (channels change at the next start)");
-}
-
 static gboolean on_reload(gpointer user_data)
 {
     Agent *agent = user_data;
 
-    reload_config(agent);
+    reload_begin(agent);
     if (renew_ask(agent->renew, false))
         log_notice(agent->log, "The program was replaced; the new one takes over as soon as "
                                "nothing is frozen or under way");
@@ -282,6 +261,7 @@ void agent_free(Agent *agent)
     if (!agent)
         return;
     deadline_source_clear(&agent->absent);
+    reload_free(agent);
     channels_free(agent);
     g_clear_pointer(&agent->commands, commands_free);
     g_clear_pointer(&agent->coordinator, coordinator_free);

@@ -28,7 +28,8 @@ typedef struct {
 
 typedef struct Agent Agent;
 
-/* Reads the configuration again on SIGHUP: `reload` builds one (files, then the command line). */
+/* Reads the configuration again on SIGHUP: `reload` builds one (files, then the command line). In a
+ * thread, which may outlast its use: what it works on is not to be changed. */
 typedef Config *(*AgentReload)(gpointer user_data, GError **error);
 
 /* `config` is taken over. */

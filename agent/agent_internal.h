@@ -1,7 +1,7 @@
 /*
  * agent_internal: what the files of the composition root share: agent.c (life, signals, what is
- * told to systemd) and agent_channels.c (ports, sessions, the hand-over to a new program). Nobody
- * else includes it.
+ * told to systemd), agent_channels.c (ports, sessions, the hand-over to a new program) and
+ * agent_reload.c. Nobody else includes it.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -13,6 +13,7 @@
 #include "commands/session.h"
 #include "sys/logind.h"
 #include "sys/notify.h"
+#include "sys/offload.h"
 #include "sys/port.h"
 #include "sys/renew.h"
 
@@ -34,6 +35,7 @@ struct Agent {
     Config *config;
     AgentReload reload;
     gpointer reload_data;
+    Offload *reloading;
     Log *log;
     Notify *notify;
     Ledger *ledger;
@@ -51,10 +53,13 @@ struct Agent {
     GPtrArray *connections; /* Connection *, borrowed */
     GMainLoop *loop;
     GSource *absent; /* or the end of agent_recover() */
-    bool ports_open, stopping;
+    bool ports_open, stopping, reload_again;
     bool recovering; /* agent_recover() */
-    int status;
 };
+
+/* agent_reload.c */
+void reload_begin(Agent *agent);
+void reload_free(Agent *agent);
 
 /* agent_channels.c */
 bool channels_add(Agent *agent, GError **error); /* systemd's sockets, else the configured ones */

@@ -155,26 +155,24 @@ static bool take_arguments(StockOptions *options, int argc, char **argv, int *re
     return true;
 }
 
-static bool read_all(StockOptions *options, GError **error)
+static StockConfig *read_all(const StockOptions *options, GError **error)
 {
     g_autoptr(StockConfig) config = stock_config_new();
 
     if (options->file && !stock_config_read(config, options->file, options->file_required, error))
-        return false;
+        return NULL;
     for (unsigned i = 0; i + 2 < options->arguments->len; i += 3) {
         const StockKey *key = &stock_keys[atoi(g_ptr_array_index(options->arguments, i))];
         const char *origin = g_ptr_array_index(options->arguments, i + 2);
 
         if (!stock_config_set(config, key, g_ptr_array_index(options->arguments, i + 1), origin,
                               error))
-            return false;
+            return NULL;
     }
     for (unsigned i = 0; i < config->ignored->len; i++)
         (void)fprintf(stderr, STOCK_NAME ": %s\n",
                       (const char *)g_ptr_array_index(config->ignored, i));
-    stock_config_free(options->config);
-    options->config = g_steal_pointer(&config);
-    return true;
+    return g_steal_pointer(&config);
 }
 
 /* What --dump-conf prints. */
@@ -199,7 +197,8 @@ StockOptions *stock_options_new(int argc, char **argv, const char *default_file,
     options->activated = sd_listen_fds(0) > 0;
     if (!take_arguments(options, argc, argv, ret_status))
         return NULL;
-    if (!read_all(options, &error) || (options->dump && !print_dump(options, &error))) {
+    options->config = read_all(options, &error);
+    if (!options->config || (options->dump && !print_dump(options, &error))) {
         (void)fprintf(stderr, STOCK_NAME ": %s\n", error->message);
         *ret_status = 1;
         return NULL;
@@ -218,13 +217,14 @@ void stock_options_free(StockOptions *options)
     g_free(options);
 }
 
-Config *stock_options_load(StockOptions *options, const char *config_file, GError **error)
+Config *stock_options_load(const StockOptions *options, const char *config_file, GError **error)
 {
     g_autoptr(Config) config = config_new();
+    g_autoptr(StockConfig) stock = read_all(options, error);
 
-    if (!read_all(options, error) || !stock_config_prepare(config, error) ||
+    if (!stock || !stock_config_prepare(config, error) ||
         !config_read(config, config_file, false, error) ||
-        !stock_config_apply(options->config, config, options->activated, error) ||
+        !stock_config_apply(stock, config, options->activated, error) ||
         !config_finish(config, error))
         return NULL;
     return g_steal_pointer(&config);

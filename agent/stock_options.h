@@ -21,8 +21,9 @@ void stock_options_free(StockOptions *options);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StockOptions, stock_options_free)
 
 /* Lays what files and options say now over quiesced.conf, which is read first (it need not be
- * there); again on SIGHUP. */
-Config *stock_options_load(StockOptions *options, const char *config_file, GError **error);
+ * there); again on SIGHUP, in a
+ * thread. */
+Config *stock_options_load(const StockOptions *options, const char *config_file, GError **error);
 /* Adds the files that stock_options_settle() will write; owned by `options`. */
 void stock_options_writes(const StockOptions *options, GPtrArray *files);
 /* Log file, and with --daemonize a process of its own; before anything has a thread. */

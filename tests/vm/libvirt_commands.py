@@ -10,7 +10,7 @@ from vmlab.machine import GuestError
 
 USER = "libvirt-user"
 KEYS = ("ssh-ed25519 AAAAC3Nza one@example", "ssh-rsa AAAAB3Nza two@example")
-BOOT_SECONDS = 300  # a shutdown and a boot, three machines on two processors
+BOOT_SECONDS = 300  # a shutdown and a boot, beside other machines
 
 
 def guestinfo_fills_every_group(m: LibvirtMachine) -> None:

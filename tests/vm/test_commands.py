@@ -43,6 +43,15 @@ def a_dead_server_holds_up_nobody(m: Machine) -> None:
     check(m.host.call("guest-ping") == {})
     ended = m.host.call("guest-exec", {"path": "/bin/true"})
     check("pid" in ended, str(ended))
+    conf = "/etc/quiesced/quiesced.conf.d/dead.conf"
+    m.vm.run(f"mkdir -p {conf.rsplit('/', 1)[0]}; ln -s /mnt/dead/file {conf}; "
+             "kill -HUP $(pgrep -x quiesced)")
+    m.host.call("guest-ping", timeout=2)
+    m.vm.wait_until("journalctl -b -u quiesced | grep -q 'not reloaded.*within 10 s'", 25,
+                    "the reload that was given up")
+    m.vm.run(f"rm {conf}; kill -HUP $(pgrep -x quiesced)")
+    m.vm.wait_until("journalctl -b -u quiesced | grep -q 'Configuration reloaded'", 20,
+                    "the next one")
     m.vm.run("kill -KILL $(cat /run/dead.pid); umount -l /mnt/dead || true")
     m.restart()
 
