@@ -85,8 +85,9 @@ static bool check_one(const json_t *value, const ArgSpec *spec, const char *wher
         return false;
     }
     if (spec->type == ARG_NAME_ARRAY && json_array_size(value) > ARG_NAMES_MAX) {
-        proto_error_set(error, PROTO_GENERIC_ERROR, "Parameter '%s%s' names more than %u", where,
-                        spec->name, ARG_NAMES_MAX);
+        proto_error_set(error, PROTO_GENERIC_ERROR,
+                        "Parameter '%s%s' names more than %u; send fewer", where, spec->name,
+                        ARG_NAMES_MAX);
         return false;
     }
     if (spec->type == ARG_STRING_ARRAY || spec->type == ARG_NAME_ARRAY ||

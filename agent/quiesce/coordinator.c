@@ -426,8 +426,9 @@ void coordinator_freeze(Coordinator *coordinator, const FreezeRequest *request, 
 void coordinator_prepared(Coordinator *coordinator)
 {
     Deadline deadline = coordinator_freezing_deadline(coordinator);
+    int64_t need = MIN(COORDINATOR_FREEZING_US, coordinator->reply_budget_us / 8);
 
-    if (deadline_passed(deadline)) {
+    if (deadline_passed((Deadline){deadline.at_us - need})) {
         (void)coordinator_event(coordinator, EVENT_DETACH);
         coordinator_ask_again(coordinator, false);
         return;

@@ -24,9 +24,10 @@
 
 #define COORDINATOR_JOIN_US    (15 * USEC_PER_SEC) /* a finished preparation waits this long */
 #define COORDINATOR_PRESYNC_US (20 * USEC_PER_SEC) /* pre-sync at most; the budget may say less */
-/* A keeper that is being started answers within this (5 s were not enough at the boot of an
- * overloaded machine); a freeze waits so long, and never longer than its host. */
-#define COORDINATOR_KEEPER_US   (10 * USEC_PER_SEC)
+/* A freeze waits so long for a keeper that is being started (boot, restart). */
+#define COORDINATOR_KEEPER_US (10 * USEC_PER_SEC)
+/* With less left than this, or than an eighth of a short budget, a freeze is left to who joins. */
+#define COORDINATOR_FREEZING_US (200 * USEC_PER_MSEC)
 #define COORDINATOR_WAITERS_MAX 64u /* thaws waiting for one release; more are refused */
 #define COORDINATOR_GRACE_US    KEEPER_GRACE_US
 

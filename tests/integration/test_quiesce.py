@@ -97,7 +97,7 @@ class Quiesce(unittest.TestCase):
         self.assertIn("/nothing", text)
         for command in ("guest-fsfreeze-freeze-list", "guest-quiesce-plan", "guest-quiesce-freeze"):
             self.assertEqual(self.refused(host, command, mountpoints=[a] * (NAMES_MAX + 1)),
-                             "Parameter 'mountpoints' names more than 1024")
+                             "Parameter 'mountpoints' names more than 1024; send fewer")
         self.assertFalse(bed.anything_frozen())
         self.assertEqual(host.call("guest-fsfreeze-freeze-list", mountpoints=[a] * NAMES_MAX), 1)
         self.assertTrue(bed.frozen("a"))

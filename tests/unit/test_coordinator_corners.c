@@ -160,6 +160,31 @@ static void what_completes_late_is_thawed_by_recovery(void)
     rig_settle(rig);
 }
 
+/* What is left would not do for a freeze: it would fail, and the request that joins has time. */
+static void prepared_with_little_time_left_asks_again(void)
+{
+    g_autoptr(Rig) rig = rig_new("a");
+    const FreezeRequest request = {.channel = "test", .budget_us = 4 * USEC_PER_SEC, .level = -1};
+    int64_t reserve = MIN(rig->config->quiesce.abort_budget_us, 2 * USEC_PER_SEC);
+    Reply freeze;
+
+    rig_hook(rig, "10-slow", RIG_STANDS_AT("prepare") RIG_STANDS_AT("freeze"));
+    rig_start(rig);
+    rig_freeze(rig, &request, &freeze);
+    rig_await(rig, rig_called(rig, "10-slow prepare"));
+    rig->coordinator->reply_deadline = deadline_in(reserve + COORDINATOR_FREEZING_US / 2);
+    rig_write(rig, "go-prepare", "");
+    rig_answered(rig, &freeze);
+    assert_failed_like(&freeze, "quiesce failed: [a-z]+: prepare: still running after .*ask again");
+    rig_freeze(rig, &request, &freeze);
+    rig_await(rig, rig_called(rig, "10-slow freeze"));
+    rig_write(rig, "go-freeze", "");
+    rig_answered(rig, &freeze);
+    assert_ok(&freeze, 1);
+    rig_thaws(rig, 1);
+    assert_hooks(rig, "10-slow prepare, 10-slow freeze, 10-slow thaw");
+}
+
 #define ADD(function) g_test_add_func("/coordinator_corners/" #function, function)
 
 int main(int argc, char **argv)
@@ -172,6 +197,7 @@ int main(int argc, char **argv)
     ADD(a_stop_in_lost_ends);
     ADD(a_host_that_left_does_not_take_the_verdict_with_it);
     ADD(further_participants_are_counted);
+    ADD(prepared_with_little_time_left_asks_again);
     ADD(what_completes_late_is_thawed_by_recovery);
     return g_test_run();
 }
