@@ -181,7 +181,8 @@ void channels_place_group(Agent *agent)
         if (index >= 0)
             keep_stored(agent->stored_fds, (unsigned)index, fd);
         else
-            closer_close_one(fd); /* of an operation that the ledger does not know any more */
+            closer_close_one(CLOSER_OWN,
+                             fd); /* of an operation that the ledger does not know any more */
     }
     if (agent->group_fds->len > 0 && agent->stored_fds->len == 0)
         fdstore_remove(agent->store, 0);

@@ -282,34 +282,35 @@ static int serve(CommandLine *line, Config *config)
 static int main_stock(CommandLine *line, int argc, char **argv)
 {
     int status = 0;
-    g_autoptr(StockOptions) stock =
-        stock_options_new(argc, argv, PATH_OF("QUIESCED_TEST_STOCK", STOCK_CONFIG), &status);
     g_autoptr(GError) error = NULL;
     Config *config = NULL;
 
-    if (!stock)
+    line->stock =
+        stock_options_new(argc, argv, PATH_OF("QUIESCED_TEST_STOCK", STOCK_CONFIG), &status);
+    if (!line->stock)
         return status;
-    line->stock = stock;
     line->paths.program = "qemu-ga";
     config = read_config(line, &error);
     if (!config)
         return fail(line, error, 1);
     recover_early(line, config);
-    if (stock_options_settle(stock, &error))
-        return serve(line, config);
+    if (stock_options_settle(line->stock, &error)) {
+        status = serve(line, config);
+        stock_options_end(line->stock);
+        return status;
+    }
     config_free(config);
     return fail(line, error, 1);
 }
 
 static int main_own(CommandLine *line, int argc, char **argv)
 {
-    g_autoptr(GPtrArray) settings = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GError) error = NULL;
     Config *config = NULL;
 
     if (answered_at_once(argc, argv))
         return 0;
-    line->settings = settings;
+    line->settings = g_ptr_array_new_with_free_func(g_free);
     if (!parse_command_line(line, argc, argv, &error))
         return fail(line, error, 2);
     config = read_config(line, &error);
@@ -349,7 +350,8 @@ static void keep_memory_small(void)
 
 int main(int argc, char **argv)
 {
-    CommandLine line = {0};
+    /* Never freed: a thread that reads the configuration may be left at the end. */
+    static CommandLine line;
 
     keep_memory_small();
     installed_paths(&line.paths);

@@ -275,6 +275,11 @@ bool stock_options_settle(StockOptions *options, GError **error)
     return true;
 }
 
+void stock_options_end(StockOptions *options)
+{
+    g_clear_pointer(&options->daemon, daemon_free);
+}
+
 void stock_options_serving(StockOptions *options)
 {
     daemon_ready(options->daemon);

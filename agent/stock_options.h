@@ -28,5 +28,7 @@ Config *stock_options_load(const StockOptions *options, const char *config_file,
 void stock_options_writes(const StockOptions *options, GPtrArray *files);
 /* Log file, and with --daemonize a process of its own; before anything has a thread. */
 bool stock_options_settle(StockOptions *options, GError **error);
+void stock_options_end(
+    StockOptions *options); /* removes the pid file; frees nothing that is read */
 /* The agent is about to serve; in the background whoever started it learns that. */
 void stock_options_serving(StockOptions *options);

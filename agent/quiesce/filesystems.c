@@ -51,7 +51,7 @@ static void close_items(const FsStage *stage)
             fds[count++] = item->fd;
     }
     fds[count] = -1;
-    closer_close(fds);
+    closer_close(CLOSER_OWN, fds);
 }
 
 FsStage *fs_stage_new(const FsStageSpec *spec, const FsStageEvents *events, gpointer user_data)

@@ -266,7 +266,7 @@ void coordinator_drop_stored(Coordinator *coordinator)
         if (spec->stored_fds[i] >= 0)
             fds[count++] = spec->stored_fds[i];
     fds[count] = -1;
-    closer_close(fds);
+    closer_close(CLOSER_OWN, fds);
     fdstore_remove(spec->store, spec->n_stored_fds);
     coordinator->spec.n_stored_fds = 0;
 }

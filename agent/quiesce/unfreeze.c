@@ -275,7 +275,7 @@ void unfreeze_free(Unfreeze *unfreeze)
             fds[count++] = item->fd;
     }
     fds[count] = -1;
-    closer_close(fds);
+    closer_close(CLOSER_OWN, fds);
     deadline_source_clear(&unfreeze->timer);
     g_ptr_array_unref(unfreeze->batches);
     g_free(unfreeze->items);

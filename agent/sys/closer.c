@@ -1,47 +1,146 @@
 /*
  * closer: see closer.h.
  *
+ * The fds go to the thread through its socket. The caller's are closed at once then, which is not
+ * their end.
+ *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "sys/closer.h"
 
-#include <glib.h>
+#include "sys/offload_internal.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-static gint threads; /* atomic */
+#define FDS_PER_MESSAGE 253u /* the kernel's limit */
 
-static gpointer close_all(gpointer data)
+typedef union {
+    struct cmsghdr header;
+    char space[CMSG_SPACE(FDS_PER_MESSAGE * sizeof(int))];
+} Rights;
+
+static gint threads[CLOSER_FOREIGN + 1]; /* by kind; atomic */
+
+/* --- in the thread -----------------------------------------------------------------------------
+ */
+
+/* By the number of the call: race detectors know one fd table for all threads. */
+static bool take(int socket)
 {
-    int *fds = data;
+    char byte = 0;
+    struct iovec part = {&byte, 1};
+    Rights rights = {0};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &rights, .msg_controllen = sizeof rights};
+    size_t length = 0;
 
-    for (unsigned i = 0; fds[i] >= 0; i++)
+    if (syscall(SYS_recvmsg, socket, &message, MSG_CMSG_CLOEXEC) <= 0)
+        return false;
+    if (message.msg_controllen >= CMSG_LEN(sizeof(int)))
+        length = rights.header.cmsg_len - CMSG_LEN(0);
+    for (size_t at = 0; at + sizeof(int) <= length; at += sizeof(int)) {
+        int fd = -1;
+
+        memcpy(&fd, CMSG_DATA(&rights.header) + at, sizeof fd);
+        offload_close(fd);
+    }
+    return true;
+}
+
+static void close_all(OffloadThread *thread, int socket, int error_number, gpointer data)
+{
+    gint *count = data;
+
+    (void)error_number; /* in the process's table it hangs as well, and better than the caller */
+    while (take(socket))
+        ;
+    (void)g_atomic_int_dec_and_test(count);
+    if (offload_thread_end(thread))
+        (void)send(socket, "", 1, MSG_NOSIGNAL);
+}
+
+/* --- for the caller ----------------------------------------------------------------------------
+ */
+
+/* The thread has said so, or is gone. */
+static gboolean ended(gint fd, GIOCondition condition, gpointer user_data)
+{
+    OffloadThread *thread = user_data;
+
+    (void)fd;
+    (void)condition;
+    (void)offload_thread_leave(thread);
+    offload_thread_unref(thread);
+    return G_SOURCE_REMOVE;
+}
+
+static bool send_some(int socket, const int *fds, unsigned count)
+{
+    char byte = 0;
+    struct iovec part = {&byte, 1};
+    Rights rights = {0};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &rights,
+                             .msg_controllen = CMSG_SPACE(count * sizeof(int))};
+
+    rights.header.cmsg_level = SOL_SOCKET;
+    rights.header.cmsg_type = SCM_RIGHTS;
+    rights.header.cmsg_len = CMSG_LEN(count * sizeof(int));
+    memcpy(CMSG_DATA(&rights.header), fds, count * sizeof(int));
+    return sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
+}
+
+static void send_all(OffloadThread *thread, const int *fds, unsigned count)
+{
+    unsigned sent = 0;
+
+    while (sent < count) {
+        unsigned part = MIN(count - sent, FDS_PER_MESSAGE);
+
+        if (!send_some(offload_thread_fd(thread), fds + sent, part))
+            break;
+        sent += part;
+    }
+    (void)shutdown(offload_thread_fd(thread), SHUT_WR);
+}
+
+static OffloadThread *thread_new(CloserKind kind)
+{
+    OffloadThread *thread = NULL;
+
+    if (g_atomic_int_add(&threads[kind], 1) < CLOSER_THREADS_MAX)
+        thread = offload_thread_start("close", close_all, &threads[kind], NULL, NULL);
+    if (!thread)
+        (void)g_atomic_int_dec_and_test(&threads[kind]);
+    return thread;
+}
+
+void closer_close(CloserKind kind, int *fds)
+{
+    OffloadThread *thread = NULL;
+    unsigned count = 0;
+
+    while (fds && fds[count] >= 0)
+        count++;
+    thread = count > 0 ? thread_new(kind) : NULL;
+    if (thread) {
+        send_all(thread, fds, count);
+        g_source_unref(offload_thread_source(thread, ended, thread));
+    }
+    for (unsigned i = 0; i < count; i++)
         (void)close(fds[i]);
     g_free(fds);
-    (void)g_atomic_int_dec_and_test(&threads);
-    return NULL;
 }
 
-void closer_close(int *fds)
-{
-    GThread *thread = NULL;
-
-    if (!fds || fds[0] < 0) {
-        g_free(fds);
-        return;
-    }
-    if (g_atomic_int_add(&threads, 1) < CLOSER_THREADS_MAX)
-        thread = g_thread_try_new("close", close_all, fds, NULL);
-    if (thread)
-        g_thread_unref(thread);
-    else
-        (void)close_all(fds);
-}
-
-void closer_close_one(int fd)
+void closer_close_one(CloserKind kind, int fd)
 {
     int *fds = g_new(int, 2);
 
     fds[0] = fd;
     fds[1] = -1;
-    closer_close(fds);
+    closer_close(kind, fds);
 }

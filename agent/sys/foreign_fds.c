@@ -20,7 +20,7 @@ static GDBusMessage *without_fds(GDBusConnection *connection, GDBusMessage *mess
     if (!incoming || !list ||
         g_dbus_message_get_message_type(message) == G_DBUS_MESSAGE_TYPE_METHOD_RETURN)
         return message;
-    closer_close(g_unix_fd_list_steal_fds(list, NULL));
+    closer_close(CLOSER_FOREIGN, g_unix_fd_list_steal_fds(list, NULL));
     return message;
 }
 

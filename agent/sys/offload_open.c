@@ -243,7 +243,7 @@ static void open_done(OffloadOpen *request, int fd, int error_number)
     if (opened)
         opened(fd, error_number, user_data);
     else
-        closer_close_one(fd);
+        closer_close_one(CLOSER_OWN, fd);
 }
 
 static void deliver(GArray *replies)
@@ -255,7 +255,7 @@ static void deliver(GArray *replies)
         if (request)
             open_done(request, reply->fd, reply->error_number);
         else
-            closer_close_one(reply->fd);
+            closer_close_one(CLOSER_OWN, reply->fd);
     }
     g_array_unref(replies);
 }

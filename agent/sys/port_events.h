@@ -17,10 +17,10 @@ typedef struct {
     /* A host is there. `peer` stays valid until peer_closed returns. */
     void (*peer_opened)(Port *port, PortPeer *peer, gpointer user_data);
     void (*peer_data)(PortPeer *peer, const uint8_t *bytes, size_t count, gpointer user_data);
-    /* Serial methods: the host closed its side just after it sent something, which may have been
-     * the next host's: the kernel tells of data sooner. Forget what is half received; true: answers
-     * are owed, so the peer goes on if a host is there soon, or is closed. NULL: none are, but for
-     * what is queued. Not asked of every host that leaves. */
+    /* Serial methods: the host closed its side; what it sent just before may have been the next
+     * host's, as the kernel tells of data sooner. Forget what is half received; true: answers are
+     * owed, so the peer may go on if a host is there soon. NULL: none are, but for what is queued.
+     */
     bool (*peer_parted)(PortPeer *peer, gpointer user_data);
     /* `reason` is for the log: "hang-up", "end of file", "queue overflow", … */
     void (*peer_closed)(PortPeer *peer, const char *reason, gpointer user_data);

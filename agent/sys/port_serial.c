@@ -348,7 +348,7 @@ static void serial_host_away(Port *port)
     if (!peer || port->settle_timer)
         return;
     port_peer_ref(peer);
-    if (!serial_owes(port, peer))
+    if (peer->doom || !serial_owes(port, peer))
         port_peer_close(peer, "hang-up");
     else if (port->generation == generation && !peer->closed)
         serial_settle(port);
@@ -397,8 +397,11 @@ static bool serial_came_back(Port *port)
     if (port->method != PORT_VIRTIO_SERIAL || poll(&now, 1, 0) != 0)
         return false;
     port_source_clear(&port->settle_timer);
+    if (peer)
+        port_peer_ref(peer);
     if (peer && !settling && !serial_owes(port, peer))
         port_peer_close(peer, "hang-up");
+    port_peer_unref(peer);
     return true;
 }
 

@@ -48,7 +48,7 @@ static double seconds_to_close(int fd)
 {
     gint64 began = g_get_monotonic_time();
 
-    closer_close_one(fd);
+    closer_close_one(CLOSER_OWN, fd);
     return (double)(g_get_monotonic_time() - began) / G_USEC_PER_SEC;
 }
 
@@ -75,11 +75,11 @@ static void test_several(void)
     fds[0] = ends[1];
     fds[1] = fcntl(ends[1], F_DUPFD_CLOEXEC, 0);
     fds[2] = -1;
-    closer_close(fds);
+    closer_close(CLOSER_OWN, fds);
     g_assert_cmpint(read(ends[0], &byte, 1), ==, 0); /* both are closed */
     close(ends[0]);
-    closer_close(NULL);
-    closer_close_one(-1);
+    closer_close(CLOSER_OWN, NULL);
+    closer_close_one(CLOSER_OWN, -1);
 }
 
 int main(int argc, char **argv)

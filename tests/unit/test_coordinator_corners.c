@@ -172,7 +172,7 @@ static void prepared_with_little_time_left_asks_again(void)
     rig_start(rig);
     rig_freeze(rig, &request, &freeze);
     rig_await(rig, rig_called(rig, "10-slow prepare"));
-    rig->coordinator->reply_deadline = deadline_in(reserve + COORDINATOR_FREEZING_US / 2);
+    rig->coordinator->reply_deadline = deadline_in(reserve + COORDINATOR_FREEZING_US - MSEC(10));
     rig_write(rig, "go-prepare", "");
     rig_answered(rig, &freeze);
     assert_failed_like(&freeze, "quiesce failed: [a-z]+: prepare: still running after .*ask again");

@@ -90,7 +90,8 @@ def both_killed_without_systemd(m: Machine) -> None:
     m.host.sync()
     told_once(m, "the service was restarted")
     next_freeze_works(m)
-    m.vm.run("grep -q 'Channel default is open' /srv/ext4/agent.log && pkill -x quiesced && "
+    m.vm.run("grep -q 'Channel default is open' /srv/ext4/agent.log")
+    m.vm.run("pkill -x quiesced; while pgrep -x quiesced; do sleep 0.1; done; "
              "systemctl start quiesced-keeper.socket quiesced.service")
     m.host.wait_ready()
 
@@ -155,7 +156,8 @@ def loop_filesystem_before_its_carrier(m: Machine) -> None:
              "dd if=/dev/zero of=/srv/loop/dirty bs=1M count=20 status=none", timeout=60)
     check(m.host.call("guest-fsfreeze-freeze") == FILESYSTEMS + 1)
     check(m.host.call("guest-fsfreeze-thaw") == FILESYSTEMS + 1)
-    m.vm.run("umount /srv/loop; rm /srv/ext4/image")
+    m.vm.wait_until("umount /srv/loop", 5, "the last fd's end")
+    m.vm.run("rm /srv/ext4/image")
 
 
 CASES = [deadline_thaws_and_is_told, service_killed_while_frozen, keeper_killed_while_frozen,
