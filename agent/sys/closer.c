@@ -1,8 +1,8 @@
 /*
  * closer: see closer.h.
  *
- * The fds go to the thread through its socket. The caller's are closed at once then, which is not
- * their end.
+ * The fds go to the thread through its socket. The caller's are closed then, which is not their
+ * end; after that the thread closes its own.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -28,7 +28,7 @@ static gint threads[CLOSER_FOREIGN + 1]; /* by kind; atomic */
  */
 
 /* By the number of the call: race detectors know one fd table for all threads. */
-static bool take(int socket)
+static bool take(int socket, GArray *fds)
 {
     char byte = 0;
     struct iovec part = {&byte, 1};
@@ -45,18 +45,23 @@ static bool take(int socket)
         int fd = -1;
 
         memcpy(&fd, CMSG_DATA(&rights.header) + at, sizeof fd);
-        offload_close(fd);
+        g_array_append_val(fds, fd);
     }
     return true;
 }
 
 static void close_all(OffloadThread *thread, int socket, int error_number, gpointer data)
 {
+    GArray *fds = g_array_new(FALSE, FALSE, sizeof(int));
     gint *count = data;
 
     (void)error_number; /* in the process's table it hangs as well, and better than the caller */
-    while (take(socket))
+    while (take(socket, fds))
         ;
+    /* The caller has closed its own by now, so these are the last. */
+    for (unsigned i = 0; i < fds->len; i++)
+        offload_close(g_array_index(fds, int, i));
+    g_array_unref(fds);
     (void)g_atomic_int_dec_and_test(count);
     if (offload_thread_end(thread))
         (void)send(socket, "", 1, MSG_NOSIGNAL);
@@ -105,7 +110,6 @@ static void send_all(OffloadThread *thread, const int *fds, unsigned count)
             break;
         sent += part;
     }
-    (void)shutdown(offload_thread_fd(thread), SHUT_WR);
 }
 
 static OffloadThread *thread_new(CloserKind kind)
@@ -127,13 +131,15 @@ void closer_close(CloserKind kind, int *fds)
     while (fds && fds[count] >= 0)
         count++;
     thread = count > 0 ? thread_new(kind) : NULL;
-    if (thread) {
+    if (thread)
         send_all(thread, fds, count);
-        g_source_unref(offload_thread_source(thread, ended, thread));
-    }
     for (unsigned i = 0; i < count; i++)
         (void)close(fds[i]);
     g_free(fds);
+    if (thread) {
+        (void)shutdown(offload_thread_fd(thread), SHUT_WR); /* it may close them now */
+        g_source_unref(offload_thread_source(thread, ended, thread));
+    }
 }
 
 void closer_close_one(CloserKind kind, int fd)
