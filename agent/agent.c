@@ -163,11 +163,8 @@ static gboolean on_renew(gpointer user_data)
 static const HostProfile *choose_profile(Agent *agent, GError **error)
 {
     const char *host = agent->config->quiesce.host;
-    const HostProfile *profile = NULL;
+    const HostProfile *profile = profile_choose(host, agent->paths.dmi);
 
-    if (g_strcmp0(host, "auto") == 0)
-        return profile_detect(agent->paths.dmi);
-    profile = profile_by_name(host);
     if (!profile)
         g_set_error(error, AGENT_ERROR, AGENT_ERROR_CONFIG,
                     "[quiesce] host: '%s' is no host profile; write auto, default, kubevirt or "

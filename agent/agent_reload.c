@@ -7,7 +7,7 @@
  */
 #include "agent_internal.h"
 
-#define RELOAD_US (10 * USEC_PER_SEC) /* a few small files, on a busy disk */
+#define RELOAD_S 10 /* a few small files, on a busy disk */
 
 typedef struct {
     AgentReload reload;
@@ -40,11 +40,8 @@ static gpointer read_again(gpointer input)
 
 static void use(Agent *agent, Config *config)
 {
-    const HostProfile *profile = NULL;
-
-    profile = g_strcmp0(config->quiesce.host, "auto") == 0 ? profile_detect(agent->paths.dmi)
-                                                           : profile_by_name(config->quiesce.host);
-    coordinator_set_config(agent->coordinator, config, profile);
+    coordinator_set_config(agent->coordinator, config,
+                           profile_choose(config->quiesce.host, agent->paths.dmi));
     commands_set_config(agent->commands, config);
     bus_set_config(agent->bus, config);
     log_set_level(agent->log, config->log_level);
@@ -58,6 +55,14 @@ static void not_reloaded(Agent *agent, const char *why)
     log_error(agent->log, "Configuration not reloaded, the old one stays: %s", why);
 }
 
+static void too_late(Agent *agent)
+{
+    g_autofree char *why = g_strdup_printf(
+        "it could not be read within %d s; send SIGHUP again when its disk answers", RELOAD_S);
+
+    not_reloaded(agent, why);
+}
+
 static void read_done(gpointer result, bool timed_out, gpointer user_data)
 {
     Agent *agent = user_data;
@@ -65,8 +70,7 @@ static void read_done(gpointer result, bool timed_out, gpointer user_data)
 
     agent->reloading = NULL;
     if (timed_out)
-        not_reloaded(agent, "it could not be read within 10 s; send SIGHUP again when its disk "
-                            "answers");
+        too_late(agent);
     else if (!found)
         not_reloaded(agent, "no thread could be had to read it; send SIGHUP again");
     else if (!found->config)
@@ -91,7 +95,7 @@ void reload_begin(Agent *agent)
     ask = g_new(Ask, 1);
     *ask = (Ask){agent->reload, agent->reload_data};
     agent->reloading = offload_run("reload", read_again, ask, g_free, found_free,
-                                   deadline_in(RELOAD_US), read_done, agent, &error);
+                                   deadline_in(RELOAD_S * USEC_PER_SEC), read_done, agent, &error);
     if (!agent->reloading)
         not_reloaded(agent, error->message);
 }

@@ -5,32 +5,17 @@
  */
 #include "early.h"
 
+#include "base/deadline.h"
 #include "sys/ledger.h"
 #include "sys/mountinfo.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
-
-/* The ledger, if it has something frozen. */
-static Ledger *ledger_of_frozen(const AgentPaths *paths)
-{
-    g_autofree char *path = g_build_filename(paths->runtime_dir, "ledger", NULL);
-    g_autoptr(Ledger) ledger = access(path, F_OK) == 0 ? ledger_open(path, NULL) : NULL;
-
-    for (unsigned i = 0; ledger && ledger_active(ledger) && i < ledger_filesystems(ledger); i++) {
-        KeeperFilesystemState state = ledger_filesystem(ledger, i)->state;
-
-        if (state == KEEPER_FS_FROZEN || state == KEEPER_FS_IN_FLIGHT)
-            return g_steal_pointer(&ledger);
-    }
-    return NULL;
-}
 
 /* Names are looked up, nothing is opened. A file that is not there yet is where its folder is. */
 static char *real_place(const char *file)
@@ -79,48 +64,55 @@ static _Noreturn void recover(const AgentPaths *paths, bool silent, AgentReload 
     _exit(agent ? agent_recover(agent) : 1);
 }
 
-/* `alive` ends with the child, and so does its hold on the ledger. */
-static bool await(int alive, int milliseconds)
+/* The child has ended, and with it its hold on the ledger: a pipe would tell that too early. */
+static bool await(const sigset_t *child_ended, pid_t child, int64_t limit_us)
 {
-    struct pollfd ended = {alive, POLLIN, 0};
-    int count = 0;
+    Deadline end = deadline_in(limit_us);
+    pid_t ended = 0;
 
-    do
-        count = poll(&ended, 1, milliseconds);
-    while (count < 0 && errno == EINTR);
-    return count > 0;
+    while ((ended = waitpid(child, NULL, WNOHANG)) == 0 && !deadline_passed(end)) {
+        int64_t left_us = end.at_us - deadline_now();
+        const struct timespec left = {left_us / USEC_PER_SEC, left_us % USEC_PER_SEC * 1000};
+
+        if (left_us > 0)
+            (void)sigtimedwait(child_ended, NULL, &left);
+    }
+    return ended != 0;
 }
 
 static void recover_in_child(const AgentPaths *paths, bool silent, AgentReload reload,
                              gpointer user_data)
 {
-    int alive[2] = {-1, -1};
+    sigset_t child_ended, before;
     pid_t child = -1;
 
-    if (pipe2(alive, O_CLOEXEC) < 0)
-        return;
+    (void)signal(SIGCHLD, SIG_DFL); /* who started this may have had it ignored */
+    (void)sigemptyset(&child_ended);
+    (void)sigaddset(&child_ended, SIGCHLD);
+    (void)sigprocmask(SIG_BLOCK, &child_ended, &before);
     child = fork();
-    if (child == 0)
+    if (child == 0) {
+        (void)sigprocmask(SIG_SETMASK, &before, NULL);
         recover(paths, silent, reload, user_data);
-    close(alive[1]);
-    if (child > 0 && !await(alive[0], EARLY_MS)) {
-        (void)kill(child, SIGKILL);
-        (void)await(alive[0], EARLY_KILLED_MS);
     }
-    close(alive[0]);
-    if (child > 0)
-        (void)waitpid(child, NULL, WNOHANG);
+    if (child > 0 && !await(&child_ended, child, EARLY_US)) {
+        (void)kill(child, SIGKILL);
+        (void)await(&child_ended, child, EARLY_KILLED_US);
+    }
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
 void early_recover(const AgentPaths *paths, char *const *files, AgentReload reload,
                    gpointer user_data)
 {
-    Ledger *ledger = ledger_of_frozen(paths);
-    g_autofree char *log = ledger ? g_file_read_link("/proc/self/fd/2", NULL) : NULL;
-    bool silent = log && g_path_is_absolute(log) && is_held(paths, ledger, log);
+    g_autofree char *path = g_build_filename(paths->runtime_dir, "ledger", NULL);
+    g_autofree char *log = g_file_read_link("/proc/self/fd/2", NULL);
+    Ledger *ledger = access(path, F_OK) == 0 ? ledger_open(path, NULL) : NULL;
+    bool left = ledger && ledger_active(ledger);
+    bool silent = left && log && g_path_is_absolute(log) && is_held(paths, ledger, log);
     bool held = silent;
 
-    for (unsigned i = 0; ledger && files[i] && !held; i++)
+    for (unsigned i = 0; left && files[i] && !held; i++)
         held = is_held(paths, ledger, files[i]);
     ledger_close(ledger); /* its lock is the child's */
     if (held)

@@ -5,7 +5,7 @@
  * one of them would keep the start from ever getting as far as its thaw. So a child releases first
  * what the ledger names. Under systemd ExecStopPost= has done that.
  *
- * May block, for EARLY_MS and EARLY_KILLED_MS at most: there is no main loop yet.
+ * May block, for EARLY_US and EARLY_KILLED_US at most: there is no main loop yet.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -13,8 +13,9 @@
 
 #include "agent.h"
 
-#define EARLY_MS        10000 /* agent_recover() ends within 8 s */
-#define EARLY_KILLED_MS 1000  /* then it is killed; the ledger is to be free for the start */
+#define EARLY_US (10 * USEC_PER_SEC) /* agent_recover() ends within 8 s */
+#define EARLY_KILLED_US                                                                            \
+    (1 * USEC_PER_SEC) /* then it is killed; the ledger is to be free for the start */
 
 /* agent_recover() in a child, when one of `files` (ended by NULL; they need not exist yet) or
  * standard error lies on a filesystem that the ledger has as frozen. Not seen are filesystems that

@@ -63,11 +63,16 @@ static char *read_dmi(const char *directory, const char *name)
     return g_strstrip(text);
 }
 
-const HostProfile *profile_detect(const char *dmi_directory)
+static const HostProfile *detect(const char *dmi_directory)
 {
     g_autofree char *vendor = read_dmi(dmi_directory, "sys_vendor");
     g_autofree char *product = read_dmi(dmi_directory, "product_name");
     g_autofree char *family = read_dmi(dmi_directory, "product_family");
 
     return profile_by_dmi(vendor, product, family);
+}
+
+const HostProfile *profile_choose(const char *host, const char *dmi_directory)
+{
+    return g_strcmp0(host, "auto") == 0 ? detect(dmi_directory) : profile_by_name(host);
 }

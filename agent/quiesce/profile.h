@@ -20,5 +20,6 @@ typedef struct {
 const HostProfile *profile_by_name(const char *name); /* NULL: no such profile */
 /* By the contents of sys_vendor, product_name and product_family; the default for anything else. */
 const HostProfile *profile_by_dmi(const char *vendor, const char *product, const char *family);
-/* Reads the three files below `dmi_directory` ("/sys/class/dmi/id"; sysfs memory, no disk). */
-const HostProfile *profile_detect(const char *dmi_directory);
+/* The one of that name, NULL: none; for "auto" by the three files below `dmi_directory`
+ * ("/sys/class/dmi/id"; sysfs memory, no disk). */
+const HostProfile *profile_choose(const char *host, const char *dmi_directory);
