@@ -178,11 +178,11 @@ void channels_place_group(Agent *agent)
         int fd = g_array_index(agent->group_fds, int, i);
         int index = place_of(agent, fd);
 
+        /* None: of an operation that the ledger does not know any more. */
         if (index >= 0)
             keep_stored(agent->stored_fds, (unsigned)index, fd);
         else
-            closer_close_one(CLOSER_OWN,
-                             fd); /* of an operation that the ledger does not know any more */
+            closer_close_one(CLOSER_OWN, fd);
     }
     if (agent->group_fds->len > 0 && agent->stored_fds->len == 0)
         fdstore_remove(agent->store, 0);
