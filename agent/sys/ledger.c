@@ -12,13 +12,18 @@
  */
 #include "sys/ledger_internal.h"
 
+#include "base/deadline.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SIZE_OF(n_filesystems, n_participants)                                                     \
@@ -26,6 +31,13 @@
      (n_participants) * sizeof(KeeperLedgerParticipant))
 #define SIZE_MAX_  SIZE_OF((size_t)KEEPER_FILESYSTEMS_MAX, (size_t)KEEPER_PARTICIPANTS_MAX)
 #define OPEN_TRIES 3u /* the file was set aside by another while it was being opened */
+/* A child that was just forked closes its copy of the lock's fd within milliseconds. */
+#define LOCK_WAIT_US USEC_PER_SEC
+#define LOCK_LOOK_MS 20 /* repeated: the first alarm can come before the wait that it is to end */
+
+#ifndef sigev_notify_thread_id /* not every glibc has a name for the member */
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
 
 /* Cut at a character: the text is shown to people. */
 void ledger_copy_text(char *target, size_t size, const char *source)
@@ -104,6 +116,58 @@ static bool report_locked(int fd, const char *path, GError **error)
     return false;
 }
 
+static void on_alarm(int signal_number)
+{
+    (void)signal_number; /* it only ends flock() */
+}
+
+/* SIGALRM for this thread from LOCK_WAIT_US on. */
+static bool set_alarm(timer_t *ret_timer)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM};
+    struct itimerspec times = {
+        .it_value = {.tv_sec = LOCK_WAIT_US / USEC_PER_SEC},
+        .it_interval = {.tv_nsec = LOCK_LOOK_MS * 1000 * 1000},
+    };
+
+    event.sigev_notify_thread_id = gettid();
+    if (timer_create(CLOCK_MONOTONIC, &event, ret_timer) != 0)
+        return false;
+    if (timer_settime(*ret_timer, 0, &times, NULL) == 0)
+        return true;
+    (void)timer_delete(*ret_timer);
+    return false;
+}
+
+static bool wait_for_lock(int fd)
+{
+    struct sigaction ends_waits = {.sa_handler = on_alarm}, before;
+    sigset_t alarm_only, mask;
+    bool locked = false;
+    timer_t timer;
+
+    (void)sigemptyset(&alarm_only);
+    (void)sigaddset(&alarm_only, SIGALRM);
+    (void)sigaction(SIGALRM, &ends_waits, &before);
+    (void)pthread_sigmask(SIG_UNBLOCK, &alarm_only, &mask);
+    if (set_alarm(&timer)) {
+        locked = flock(fd, LOCK_EX) == 0;
+        (void)timer_delete(timer);
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
+    (void)sigaction(SIGALRM, &before, NULL);
+    errno = EWOULDBLOCK;
+    return locked;
+}
+
+/* A child that a killed service had just forked, and a thread that has just copied the fd table,
+ * have the lock's fd until they close it: gone in a moment, and no reason to refuse freezes for the
+ * whole life of the next service. May block LOCK_WAIT_US; there is no main loop yet. */
+static bool lock(int fd)
+{
+    return flock(fd, LOCK_EX | LOCK_NB) == 0 || (errno == EWOULDBLOCK && wait_for_lock(fd));
+}
+
 typedef enum { OPENED, OPEN_AGAIN, OPEN_FAILED } OpenResult;
 
 static OpenResult check_locked(int fd, const char *path, GError **error)
@@ -124,7 +188,7 @@ static OpenResult open_locked(const char *path, int *ret_fd, GError **error)
         agent_error_errno(error, AGENT_ERROR_UNAVAILABLE, errno, "cannot open the ledger %s", path);
         return OPEN_FAILED;
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+    if (!lock(fd))
         report_locked(fd, path, error);
     else
         result = check_locked(fd, path, error);

@@ -29,8 +29,9 @@ typedef struct {
     const char *user; /* whom it runs as; NULL: the service's own */
 } LedgerParticipantSpec;
 
-/* Maps or creates the file and takes its lock. Another holder: AGENT_ERROR_UNAVAILABLE naming its
- * pid. A file that is not a ledger of this version is set aside as FILE.bad and a new one made. */
+/* Maps or creates the file and takes its lock; before the main loop, since it may wait a second for
+ * it. Another holder: AGENT_ERROR_UNAVAILABLE naming its pid. A file that is not a ledger of this
+ * version is set aside as FILE.bad and a new one made. */
 Ledger *ledger_open(const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void ledger_close(Ledger *ledger); /* unmaps, unlocks, keeps the file; NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Ledger, ledger_close)

@@ -79,9 +79,12 @@ static void one_at_a_time(Fixture *fixture, gconstpointer data)
     g_autoptr(Ledger) ledger = open_ledger(fixture);
     g_autoptr(GError) error = NULL;
     g_autofree char *pid = g_strdup_printf("process %d", (int)getpid());
+    gint64 start;
 
     (void)data;
+    start = g_get_monotonic_time();
     g_assert_null(ledger_open(fixture->path, &error));
+    g_assert_cmpint(g_get_monotonic_time() - start, >=, G_USEC_PER_SEC); /* another may be ending */
     g_assert_error(error, AGENT_ERROR, AGENT_ERROR_UNAVAILABLE);
     g_assert_nonnull(strstr(error->message, pid));
     g_clear_pointer(&ledger, ledger_close);
@@ -102,6 +105,23 @@ static void the_lock_does_not_go_to_the_keeper(Fixture *fixture, gconstpointer d
     munmap(memory, 4096);
     close(copy);
     ledger_close(ledger);
+}
+
+/* As a child does that a killed service had forked and that has not come to its program yet. */
+static void a_child_keeps_the_lock_for_a_moment(Fixture *fixture, gconstpointer data)
+{
+    Ledger *ledger = open_ledger(fixture);
+    pid_t child = fork();
+
+    (void)data;
+    g_assert_cmpint(child, >=, 0);
+    if (child == 0) {
+        g_usleep(100 * 1000);
+        _exit(0);
+    }
+    ledger_close(ledger);
+    ledger_close(open_ledger(fixture));
+    g_assert_cmpint(waitpid(child, NULL, 0), ==, child);
 }
 
 static void an_operation_survives_its_process(Fixture *fixture, gconstpointer data)
@@ -396,6 +416,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     ADD(one_at_a_time);
     ADD(the_lock_does_not_go_to_the_keeper);
+    ADD(a_child_keeps_the_lock_for_a_moment);
     ADD(an_operation_survives_its_process);
     ADD(a_new_one_waits_for_the_end_of_the_old);
     ADD(limits_are_errors);
