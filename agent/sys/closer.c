@@ -8,19 +8,12 @@
  */
 #include "sys/closer.h"
 
+#include "sys/fdpass.h"
 #include "sys/offload_internal.h"
 
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#define FDS_PER_MESSAGE 253u /* the kernel's limit */
-
-typedef union {
-    struct cmsghdr header;
-    char space[CMSG_SPACE(FDS_PER_MESSAGE * sizeof(int))];
-} Rights;
 
 static gint threads[CLOSER_FOREIGN + 1]; /* by kind; atomic */
 
@@ -32,21 +25,14 @@ static bool take(int socket, GArray *fds)
 {
     char byte = 0;
     struct iovec part = {&byte, 1};
-    Rights rights = {0};
+    FdPassRoom room = {0};
     struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &rights, .msg_controllen = sizeof rights};
-    size_t length = 0;
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &room, .msg_controllen = sizeof room};
+    int taken[FDPASS_MAX];
 
     if (syscall(SYS_recvmsg, socket, &message, MSG_CMSG_CLOEXEC) <= 0)
         return false;
-    if (message.msg_controllen >= CMSG_LEN(sizeof(int)))
-        length = rights.header.cmsg_len - CMSG_LEN(0);
-    for (size_t at = 0; at + sizeof(int) <= length; at += sizeof(int)) {
-        int fd = -1;
-
-        memcpy(&fd, CMSG_DATA(&rights.header) + at, sizeof fd);
-        g_array_append_val(fds, fd);
-    }
+    g_array_append_vals(fds, taken, fdpass_take(&message, taken, FDPASS_MAX));
     return true;
 }
 
@@ -82,31 +68,14 @@ static gboolean ended(gint fd, GIOCondition condition, gpointer user_data)
     return G_SOURCE_REMOVE;
 }
 
-static bool send_some(int socket, const int *fds, unsigned count)
-{
-    char byte = 0;
-    struct iovec part = {&byte, 1};
-    Rights rights = {0};
-    struct msghdr message = {.msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = &rights,
-                             .msg_controllen = CMSG_SPACE(count * sizeof(int))};
-
-    rights.header.cmsg_level = SOL_SOCKET;
-    rights.header.cmsg_type = SCM_RIGHTS;
-    rights.header.cmsg_len = CMSG_LEN(count * sizeof(int));
-    memcpy(CMSG_DATA(&rights.header), fds, count * sizeof(int));
-    return sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
-}
-
 static void send_all(OffloadThread *thread, const int *fds, unsigned count)
 {
     unsigned sent = 0;
 
     while (sent < count) {
-        unsigned part = MIN(count - sent, FDS_PER_MESSAGE);
+        unsigned part = MIN(count - sent, FDPASS_MAX);
 
-        if (!send_some(offload_thread_fd(thread), fds + sent, part))
+        if (fdpass_send(offload_thread_fd(thread), "", 1, fds + sent, part, MSG_DONTWAIT) != 1)
             break;
         sent += part;
     }

@@ -6,6 +6,7 @@
 #include "sys/fdstore.h"
 
 #include "keeper/message.h"
+#include "sys/fdpass.h"
 #include "sys/notify.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@
 #include <unistd.h>
 
 #define INDEX_MAX (KEEPER_FILESYSTEMS_MAX - 1)
-#define GROUP_MAX 128u /* fds in one message; the kernel takes 253 */
+#define GROUP_MAX 128u /* fds in one message, of FDPASS_MAX */
 #define GROUP     "hold-these"
 
 static const char *const PREFIXES[] = {[FDSTORE_HOLDS] = "hold-", [FDSTORE_PORTS] = "port-"};
@@ -54,23 +55,10 @@ static void packet_free(gpointer data)
 /* 0, or an errno: EAGAIN and ENOBUFS when the manager's socket is full. */
 static int send_packet(const FdStore *store, const Packet *packet)
 {
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(GROUP_MAX * sizeof(int))];
-    } control = {0};
-    const size_t size = packet->n_fds * sizeof(int);
-    struct iovec part = {packet->text, strlen(packet->text)};
-    struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
+    ssize_t sent = fdpass_send(store->fd, packet->text, strlen(packet->text), packet->fds,
+                               packet->n_fds, MSG_DONTWAIT);
 
-    if (packet->n_fds > 0) {
-        header.msg_control = &control;
-        header.msg_controllen = CMSG_SPACE(size);
-        control.header.cmsg_level = SOL_SOCKET;
-        control.header.cmsg_type = SCM_RIGHTS;
-        control.header.cmsg_len = CMSG_LEN(size);
-        memcpy(CMSG_DATA(&control.header), packet->fds, size);
-    }
-    return sendmsg(store->fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ? 0 : errno;
+    return sent >= 0 ? 0 : errno;
 }
 
 static gboolean on_deadline(gpointer user_data);

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "sys/fdpass.h"
 #include "sys/keeper_internal.h"
 
 #include <errno.h>
@@ -138,22 +139,9 @@ static void give_up(Keeper *keeper, const char *reason)
  * finds out, after what it said last. */
 static bool send_now(Keeper *keeper, const KeeperMessage *message, int fd)
 {
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec part = {(void *)message, sizeof *message};
-    struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
+    const unsigned n_fds = fd >= 0 ? 1 : 0;
 
-    if (fd >= 0) {
-        header.msg_control = &control;
-        header.msg_controllen = sizeof control;
-        control.header.cmsg_level = SOL_SOCKET;
-        control.header.cmsg_type = SCM_RIGHTS;
-        control.header.cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
-    }
-    if (sendmsg(keeper->fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+    if (fdpass_send(keeper->fd, message, sizeof *message, &fd, n_fds, MSG_DONTWAIT) >= 0)
         return true;
     if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM)
         return false;

@@ -9,6 +9,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "sys/closer.h"
+#include "sys/fdpass.h"
 #include "sys/offload_internal.h"
 
 #include <errno.h>
@@ -117,23 +118,9 @@ static void finished(Job *job)
 
 static bool send_reply(int socket, const Reply *reply, int fd)
 {
-    Reply copy = *reply;
-    struct iovec part = {&copy, sizeof(copy)};
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    const unsigned n_fds = fd >= 0 ? 1 : 0;
 
-    if (fd >= 0) {
-        message.msg_control = &control;
-        message.msg_controllen = sizeof(control);
-        control.header.cmsg_level = SOL_SOCKET;
-        control.header.cmsg_type = SCM_RIGHTS;
-        control.header.cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-    }
-    return sendmsg(socket, &message, MSG_NOSIGNAL) == (ssize_t)sizeof(copy);
+    return fdpass_send(socket, reply, sizeof(*reply), &fd, n_fds, 0) == (ssize_t)sizeof(*reply);
 }
 
 static void worker_run(OffloadThread *thread, int socket, int error_number, gpointer data)
@@ -186,15 +173,9 @@ static void worker_retire(Worker *worker)
 static bool receive_reply(int socket, Reply *ret_reply)
 {
     struct iovec part = {ret_reply, sizeof(*ret_reply)};
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct msghdr message = {.msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof(control)};
-    const struct cmsghdr *header = NULL;
+    FdPassRoom room = {0};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &room, .msg_controllen = sizeof(room)};
     ssize_t count = 0;
 
     count = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
@@ -203,9 +184,7 @@ static bool receive_reply(int socket, Reply *ret_reply)
     if (count != (ssize_t)sizeof(*ret_reply)) /* its end was closed without a word */
         ret_reply->id = 0;
     ret_reply->fd = -1;
-    header = CMSG_FIRSTHDR(&message);
-    if (header && header->cmsg_type == SCM_RIGHTS)
-        memcpy(&ret_reply->fd, CMSG_DATA(header), sizeof(int));
+    (void)fdpass_take(&message, &ret_reply->fd, 1);
     if (ret_reply->fd < 0 && ret_reply->error_number == 0)
         ret_reply->error_number = EMFILE; /* the kernel had no number to give it */
     return true;
