@@ -1,5 +1,6 @@
 """Nothing stays frozen, and no thaw says so that is not: deaths, hangs and failing FITHAWs."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -85,6 +86,11 @@ class Guarantee(Served):
             os.kill(pid, signal.SIGKILL)
         self.bed.kill()
 
+    @staticmethod
+    def kill_if_there(pid: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
     def recover(self) -> subprocess.CompletedProcess:
         return subprocess.run([SERVICE, "--recover"], env=self.bed.environment(), timeout=20, check=False,
                               capture_output=True, text=True)
@@ -144,25 +150,48 @@ class Guarantee(Served):
         self.assertIn("fsfreeze is limited", self.refused("guest-fsfreeze-thaw"))
         self.works()
 
-    def test_a_log_on_what_is_frozen_does_not_keep_it_frozen(self) -> None:
-        """A pipe stands for the log: it cannot be opened before somebody reads it."""
-        self.bed.hook("10-app")
-        self.host.call("guest-fsfreeze-freeze")
-        self.kill_both()
+    def serve_with_log(self) -> Path:
+        """A start with its log on what is frozen. A pipe stands for it: it cannot be opened before somebody reads."""
         log = self.bed.directory("a") / "log"
         os.mkfifo(log)
         self.bed.process = subprocess.Popen(
             [self.bed.program("qemu-ga"), "-l", str(log), "-m", "unix-listen",
              "-p", str(self.bed.socket)], env=self.bed.environment(), stderr=self.bed.log)
-        wait_for(lambda: not self.bed.anything_frozen(), 5, "the thaw by the start", self.bed)
-        wait_for(lambda: self.bed.hook_log()[-1] == "10-app abort", 5, "the abort", self.bed)
+        return log
+
+    def served_with_log(self, log: Path, seconds: float) -> None:
         with open(os.open(log, os.O_RDONLY | os.O_NONBLOCK), "rb"):
-            wait_for(self.bed.reachable, 10, "the service", self.bed)
+            wait_for(self.bed.reachable, seconds, "the service", self.bed)
             self.host = self.bed.host()
             self.assertIn("fsfreeze is limited", self.refused("guest-fsfreeze-thaw"))
             self.works()
             self.host.close()
             self.assertEqual(self.bed.stop(), 0)
+
+    def test_a_log_on_what_is_frozen_does_not_keep_it_frozen(self) -> None:
+        self.bed.hook("10-app")
+        self.host.call("guest-fsfreeze-freeze")
+        self.kill_both()
+        log = self.serve_with_log()
+        wait_for(lambda: not self.bed.anything_frozen(), 5, "the thaw by the start", self.bed)
+        wait_for(lambda: self.bed.hook_log()[-1] == "10-app abort", 5, "the abort", self.bed)
+        self.served_with_log(log, 10)
+
+    def test_a_start_goes_on_when_what_releases_for_it_stands(self) -> None:
+        self.host.call("guest-fsfreeze-freeze")
+        self.kill_both()
+        self.bed.inject("b", "thaw hang")
+        log = self.serve_with_log()
+        wait_for(lambda: not self.bed.frozen("a"), 5, "the thaw of the other", self.bed)
+        child = self.keepers()[0]
+        self.addCleanup(self.kill_if_there, child)
+        os.kill(child, signal.SIGSTOP)
+        stopped = time.monotonic()
+        wait_for(lambda: not Path(f"/proc/{child}").exists(), 10 + 5, "the end of the child", self.bed)
+        self.assertGreater(time.monotonic() - stopped, 8)
+        self.assertTrue(self.bed.frozen("b"))
+        self.bed.inject("b", "")
+        self.served_with_log(log, 10)
 
     def test_recovery_leaves_what_others_froze_alone(self) -> None:
         self.host.call("guest-fsfreeze-freeze")
