@@ -154,7 +154,7 @@ static bool take_hold(Agent *agent, const char *name, int fd)
     return true;
 }
 
-/* The ledger's filesystem with the device of `fd`; -1: none. */
+/* The ledger's filesystem with the device of `fd`, any of a ledger that knows of none; -1: none. */
 static int place_of(const Agent *agent, int fd)
 {
     LedgerOperation last = {0};
@@ -163,6 +163,8 @@ static int place_of(const Agent *agent, int fd)
     if (!agent->ledger || fstat(fd, &status) < 0)
         return -1;
     ledger_last(agent->ledger, &last);
+    if (!last.operation[0]) /* it is lost; see quiesce/recovery_orphans.c */
+        return (int)agent->stored_fds->len;
     for (unsigned i = 0; i < last.n_filesystems; i++) {
         const KeeperLedgerFilesystem *held = ledger_filesystem(agent->ledger, i);
 

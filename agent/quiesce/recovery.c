@@ -282,6 +282,7 @@ void coordinator_recover(Coordinator *coordinator)
         return;
     ready_socket_clean(coordinator->spec.runtime_dir);
     recover_settings(coordinator);
+    coordinator_adopt_orphans(coordinator);
     if (ledger_verdict(ledger, &coordinator->verdict_data)) {
         coordinator->verdict = true;
         (void)coordinator_event(coordinator, EVENT_RECOVER);

@@ -193,6 +193,43 @@ class Guarantee(Served):
         self.bed.inject("b", "")
         self.served_with_log(log, 10)
 
+    def lost_ledger(self, names: list[str]) -> None:
+        """Both die, the ledger is of another version, and the service manager has two fds by these names."""
+        fds = [os.open(self.bed.directory(name), os.O_RDONLY | os.O_DIRECTORY) for name in "ab"]
+        self.bed.hook("10-app")
+        self.host.call("guest-fsfreeze-freeze")
+        self.kill_both()
+        (self.bed.root / "run/ledger").write_bytes(b"of another version" * 100)
+        self.assertEqual(self.recover().returncode, 0)  # as ExecStopPost=, which gets no fds
+        self.assertTrue(self.bed.frozen("a") and self.bed.frozen("b"))
+        self.bed.start_with(list(zip(names, fds)))
+        self.host = self.bed.host()
+        wait_for(lambda: not self.bed.anything_frozen(), 5, "the thaw by fds", self.bed)
+        self.assertIn("The ledger is lost", self.bed.log_text())
+        self.assertRegex(self.refused("guest-fsfreeze-thaw"), "fsfreeze is limited.*the service was restarted")
+        operation = self.host.call("guest-quiesce-report")["operations"][0]
+        self.assertEqual((operation["result"], operation["channel"]), ("lost", "unknown"))
+        self.assertEqual({entry["mountpoint"] for entry in operation["filesystems"]},
+                         {str(self.bed.directory(name)) for name in "ab"})
+        self.assertEqual(self.bed.hook_log()[-1], "10-app freeze")
+        self.works()
+        # The next start finds a ledger in use, and does not take stored fds for orphans.
+        self.bed.kill()
+        (self.bed.directory("a") / ".frozen").touch()
+        self.bed.start_with(list(zip(names, fds)))
+        self.host = self.bed.host()
+        self.assertTrue(self.bed.frozen("a"))
+        (self.bed.directory("a") / ".frozen").unlink()
+        self.works()
+        for fd in fds:
+            os.close(fd)
+
+    def test_a_lost_ledger_leaves_the_fds_of_the_service_manager(self) -> None:
+        self.lost_ledger(["hold-these", "hold-these"])
+
+    def test_a_lost_ledger_leaves_fds_with_names_of_their_own(self) -> None:
+        self.lost_ledger(["hold-1", "hold-3"])
+
     def test_recovery_leaves_what_others_froze_alone(self) -> None:
         self.host.call("guest-fsfreeze-freeze")
         self.kill_both()

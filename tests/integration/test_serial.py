@@ -5,14 +5,13 @@ The master polls as hung up while no host has the slave open, as a virtio port d
 
 import fcntl
 import os
-import subprocess
 import sys
 import termios
 import time
 import tty
 
 import tap
-from testbed import SERVICE, Case, Host, wait_for
+from testbed import Case, Host, wait_for
 
 TIOCSPTLCK, TIOCGPTN = 0x40045431, 0x80045430  # asm-generic/ioctls.h
 ABSENT_SECONDS = 0.05  # long enough to be noticed, shorter than SETTLE_MS of agent/sys/port_serial.c
@@ -37,12 +36,7 @@ class Serial(Case):
                         conf.read_text().replace("[channel default]", "[channel b]"))
 
     def serve(self) -> None:
-        # LISTEN_PID is that of the process started, which only it knows.
-        script = 'exec 3<&"$1"; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=port-0 exec "$0"'
-        self.bed.process = subprocess.Popen(
-            ["bash", "-c", script, SERVICE, str(self.master)], env=self.bed.environment(), pass_fds=(self.master,),
-            stdout=self.bed.log, stderr=self.bed.log)
-        wait_for(self.bed.reachable, 10, "the service", self.bed)
+        self.bed.start_with([("port-0", self.master)])
         self.host: Host = self.bed.host()
         self.addCleanup(self.host.close)
 

@@ -6,6 +6,7 @@ faults), so that no filesystem of the machine can be frozen from here.
 """
 
 import base64
+import fcntl
 import json
 import os
 import shutil
@@ -242,6 +243,21 @@ class Testbed:
         )
         if not options:
             wait_for(lambda: self.reachable(), 10, "the service's socket", self)
+
+    def start_with(self, fds: list[tuple[str, int]]) -> None:
+        """As systemd starts it with stored fds, by their names. The fds stay the caller's."""
+        copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3 + len(fds)) for _, fd in fds]
+        moves = " ".join(f"{3 + index}<&{copy}" for index, copy in enumerate(copies))
+        names = ":".join(name for name, _ in fds)
+        # LISTEN_PID is that of the process started, which only it knows.
+        script = f'exec {moves}; LISTEN_PID=$$ LISTEN_FDS={len(fds)} LISTEN_FDNAMES={names} exec "$0"'
+        self.process = subprocess.Popen(
+            ["bash", "-c", script, SERVICE], env=self.environment(), pass_fds=copies,
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+        )
+        for copy in copies:
+            os.close(copy)
+        wait_for(self.reachable, 10, "the service's socket", self)
 
     def reachable(self) -> bool:
         """The socket is served and the keeper is connected."""
