@@ -96,6 +96,20 @@ def both_killed_without_systemd(m: Machine) -> None:
     m.host.wait_ready()
 
 
+def both_killed_and_the_ledger_lost(m: Machine) -> None:
+    """What was frozen is known from the fds that systemd keeps, and from nothing else."""
+    with m.writers() as writers:
+        m.host.call("guest-fsfreeze-freeze")
+        m.vm.run("service=$(pgrep -x quiesced); kill -STOP $service; kill -KILL $(pgrep -x quiesced-keeper); "
+                 "rm /run/quiesced/ledger; kill -KILL $service")
+        time.sleep(UNREACHABLE_SECONDS)
+        writers.go_on()
+    m.host.sync()
+    told_once(m, "the service was restarted")
+    m.vm.run("journalctl --unit quiesced.service --boot --output cat | grep -q 'The ledger is lost'")
+    next_freeze_works(m)
+
+
 def unmounted_while_frozen_and_both_killed(m: Machine) -> None:
     """No path leads to them any more: what thaws them is the fds that systemd keeps."""
     with m.writers() as writers:
@@ -162,6 +176,6 @@ def loop_filesystem_before_its_carrier(m: Machine) -> None:
 
 CASES = [deadline_thaws_and_is_told, service_killed_while_frozen, keeper_killed_while_frozen,
          both_killed_while_frozen, both_killed_without_systemd,
-         unmounted_while_frozen_and_both_killed,
+         both_killed_and_the_ledger_lost, unmounted_while_frozen_and_both_killed,
          service_stopped_by_sigstop, systemctl_stop_while_frozen,
          somebody_else_thaws, somebody_else_froze, loop_filesystem_before_its_carrier]
