@@ -154,17 +154,27 @@ static bool take_hold(Agent *agent, const char *name, int fd)
     return true;
 }
 
+/* Of a ledger that is lost: those of the group had the indices that names do not say. */
+static int free_place(const Agent *agent)
+{
+    guint index = 0;
+
+    while (index < agent->stored_fds->len && g_array_index(agent->stored_fds, int, index) >= 0)
+        index++;
+    return (int)index;
+}
+
 /* The ledger's filesystem with the device of `fd`, any of a ledger that knows of none; -1: none. */
 static int place_of(const Agent *agent, int fd)
 {
     LedgerOperation last = {0};
     struct stat status;
 
-    if (!agent->ledger || fstat(fd, &status) < 0)
+    if (fstat(fd, &status) < 0)
         return -1;
     ledger_last(agent->ledger, &last);
     if (!last.operation[0]) /* it is lost; see quiesce/recovery_orphans.c */
-        return (int)agent->stored_fds->len;
+        return free_place(agent);
     for (unsigned i = 0; i < last.n_filesystems; i++) {
         const KeeperLedgerFilesystem *held = ledger_filesystem(agent->ledger, i);
 
@@ -176,10 +186,15 @@ static int place_of(const Agent *agent, int fd)
 
 void channels_place_group(Agent *agent)
 {
+    if (!agent->ledger)
+        return; /* for a start that has it; see open_ledger() */
     for (unsigned i = 0; i < agent->group_fds->len; i++) {
         int fd = g_array_index(agent->group_fds, int, i);
         int index = place_of(agent, fd);
 
+        if (index >= 0 && (guint)index < agent->stored_fds->len &&
+            g_array_index(agent->stored_fds, int, index) >= 0)
+            index = -1; /* it is there under a name of its own */
         /* None: of an operation that the ledger does not know any more. */
         if (index >= 0)
             keep_stored(agent->stored_fds, (unsigned)index, fd);

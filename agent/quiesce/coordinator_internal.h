@@ -60,7 +60,7 @@ int64_t coordinator_boottime_us(void);
 void coordinator_recover(Coordinator *coordinator);
 void coordinator_emergency(Coordinator *coordinator);     /* the last rung, where it is allowed */
 void coordinator_drop_stored(Coordinator *coordinator);   /* here and with the service manager */
-void coordinator_adopt_orphans(Coordinator *coordinator); /* recovery_orphans.c */
+bool coordinator_adopt_orphans(Coordinator *coordinator); /* recovery_orphans.c; false: failed */
 
 /* recovery_report.c: of the ledger's last operation. */
 Report *recovery_report(const Ledger *ledger);                          /* owned by the caller */

@@ -277,12 +277,13 @@ void coordinator_recover(Coordinator *coordinator)
     Operation *operation = NULL;
     int64_t since_us = 0;
     uint32_t limit_s = 0;
+    bool adopted = false;
 
     if (!ledger)
         return;
     ready_socket_clean(coordinator->spec.runtime_dir);
     recover_settings(coordinator);
-    coordinator_adopt_orphans(coordinator);
+    adopted = coordinator_adopt_orphans(coordinator);
     if (ledger_verdict(ledger, &coordinator->verdict_data)) {
         coordinator->verdict = true;
         (void)coordinator_event(coordinator, EVENT_RECOVER);
@@ -290,7 +291,8 @@ void coordinator_recover(Coordinator *coordinator)
     }
     if (!ledger_active(ledger)) {
         remember_last(coordinator);
-        coordinator_drop_stored(coordinator);
+        if (adopted) /* else they are all that the next start has */
+            coordinator_drop_stored(coordinator);
         return;
     }
     operation = recovered_operation(coordinator);

@@ -4,8 +4,10 @@
  * The ledger can be removed by hand, or set aside since the package before wrote another version of
  * it. The service manager's fds then are all that is known of what was frozen. A ledger is laid out
  * anew with every one of them as frozen, and recovery goes on as from any ledger; FITHAW of what is
- * not frozen changes nothing. Which participants were called nobody knows: none gets an abort. The
- * host may have been told that the system is frozen, so it is told that this did not hold.
+ * not frozen changes nothing. The fds keep their indices: their names with the service manager are
+ * made of them, and the next start may have to go on. Which participants were called nobody knows:
+ * none gets an abort. The host may have been told that the system is frozen, so it is told that
+ * this did not hold.
  *
  * Nothing here blocks: the fds are open, and their names are asked of /proc.
  *
@@ -18,13 +20,11 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#define UNKNOWN "unknown" /* a filesystem's type, and the channel of who had asked for the freeze  \
-                           */
+#define UNKNOWN "unknown" /* a filesystem's type, and the channel that the freeze came from */
 
 typedef struct {
-    LedgerFilesystemSpec *filesystems; /* `count` of them */
+    LedgerFilesystemSpec *filesystems; /* by the index of the stored fd */
     GPtrArray *texts;                  /* what they point to */
-    unsigned count;
 } Orphans;
 
 static const char *own(Orphans *orphans, char *text)
@@ -33,78 +33,68 @@ static const char *own(Orphans *orphans, char *text)
     return text;
 }
 
-static void add(Orphans *orphans, int fd)
+/* An index without fd was never frozen, or was not to be. */
+static LedgerFilesystemSpec describe(Orphans *orphans, int fd)
 {
     g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
-    char *mountpoint = g_file_read_link(link, NULL);
+    char *mountpoint = fd >= 0 ? g_file_read_link(link, NULL) : NULL;
     struct stat status = {0};
+    unsigned device[2];
 
-    (void)fstat(fd, &status); /* of zeros it has the device 0:0, and its fd is right all the same */
-    orphans->filesystems[orphans->count++] = (LedgerFilesystemSpec){
-        .major = major(status.st_dev),
-        .minor = minor(status.st_dev),
-        .mountpoint = own(orphans, mountpoint ? mountpoint : g_steal_pointer(&link)),
-        .device =
-            own(orphans, g_strdup_printf("%u:%u", major(status.st_dev), minor(status.st_dev))),
+    if (fd >= 0)
+        (void)fstat(fd, &status); /* left at 0:0 its fd is right all the same */
+    device[0] = major(status.st_dev);
+    device[1] = minor(status.st_dev);
+    return (LedgerFilesystemSpec){
+        .major = device[0],
+        .minor = device[1],
+        .mountpoint = mountpoint ? own(orphans, mountpoint) : UNKNOWN,
+        .device = own(orphans, g_strdup_printf("%u:%u", device[0], device[1])),
         .type = UNKNOWN,
+        .state = fd >= 0 ? KEEPER_FS_FROZEN : KEEPER_FS_INTENDED,
     };
 }
 
-/* The fds move up to the indices that the new ledger gives them. */
-static void collect(Orphans *orphans, int *fds, unsigned n_fds)
-{
-    for (unsigned i = 0; i < n_fds && orphans->count < KEEPER_FILESYSTEMS_MAX; i++) {
-        const unsigned index = orphans->count;
-        const int fd = fds[i];
-
-        if (fd < 0)
-            continue;
-        add(orphans, fd);
-        fds[i] = -1;
-        fds[index] = fd;
-    }
-}
-
-static void lay_out(Coordinator *coordinator, const Orphans *orphans)
+static bool lay_out(Coordinator *coordinator, const Orphans *orphans)
 {
     Ledger *ledger = coordinator->spec.ledger;
+    unsigned count = coordinator->spec.n_stored_fds;
     g_autofree char *operation = g_uuid_string_random();
     g_autoptr(GError) error = NULL;
 
-    if (!ledger_begin(ledger, operation, orphans->filesystems, orphans->count, NULL, 0, &error)) {
+    if (!ledger_begin(ledger, operation, orphans->filesystems, count, NULL, 0, &error)) {
         log_error(coordinator->spec.log,
-                  "The ledger is lost, and of what a predecessor may have left frozen none can be "
-                  "made: %s",
+                  "The ledger is lost, and without one what a predecessor left frozen is not "
+                  "thawed: %s; then restart the service",
                   error->message);
-        return;
+        return false;
     }
-    for (unsigned i = 0; i < orphans->count; i++)
-        ledger_set_filesystem(ledger, i, KEEPER_FS_FROZEN);
     /* Without a channel it would have been a local program's, and no host's to be told of. */
     ledger_set_origin(ledger, UNKNOWN, g_get_real_time() / 1000);
-    ledger_set_frozen_since(
-        ledger, coordinator_boottime_us(),
-        (uint32_t)(coordinator->spec.config->quiesce.frozen_limit_us / USEC_PER_SEC));
+    ledger_set_frozen_since(ledger, coordinator_boottime_us(),
+                            (uint32_t)(coordinator_limit(coordinator, 0) / USEC_PER_SEC));
     log_warning(coordinator->spec.log,
-                "The ledger is lost; thawing all %u filesystems that the service manager has fds "
-                "of. Hooks that a predecessor called are not known and get no abort",
-                orphans->count);
+                "The ledger is lost; thawing all that the service manager has fds of. Hooks that a "
+                "predecessor called are not known and get no abort");
+    return true;
 }
 
-void coordinator_adopt_orphans(Coordinator *coordinator)
+bool coordinator_adopt_orphans(Coordinator *coordinator)
 {
     const CoordinatorSpec *spec = &coordinator->spec;
     Orphans orphans = {0};
     LedgerOperation last = {0};
+    bool known = false;
 
     ledger_last(spec->ledger, &last);
     if (last.operation[0] || spec->n_stored_fds == 0)
-        return;
+        return true;
     orphans.filesystems = g_new0(LedgerFilesystemSpec, spec->n_stored_fds);
     orphans.texts = g_ptr_array_new_with_free_func(g_free);
-    collect(&orphans, spec->stored_fds, spec->n_stored_fds);
-    if (orphans.count > 0)
-        lay_out(coordinator, &orphans);
+    for (unsigned i = 0; i < spec->n_stored_fds; i++)
+        orphans.filesystems[i] = describe(&orphans, spec->stored_fds[i]);
+    known = lay_out(coordinator, &orphans);
     g_ptr_array_unref(orphans.texts);
     g_free(orphans.filesystems);
+    return known;
 }

@@ -143,6 +143,7 @@ static bool wait_for_lock(int fd)
 {
     struct sigaction ends_waits = {.sa_handler = on_alarm}, before;
     sigset_t alarm_only, mask;
+    const Deadline end = deadline_in(LOCK_WAIT_US);
     bool locked = false;
     timer_t timer;
 
@@ -151,7 +152,8 @@ static bool wait_for_lock(int fd)
     (void)sigaction(SIGALRM, &ends_waits, &before);
     (void)pthread_sigmask(SIG_UNBLOCK, &alarm_only, &mask);
     if (set_alarm(&timer)) {
-        locked = flock(fd, LOCK_EX) == 0;
+        while (!(locked = flock(fd, LOCK_EX) == 0) && errno == EINTR && !deadline_passed(end))
+            ;
         (void)timer_delete(timer);
     }
     (void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
@@ -301,7 +303,7 @@ static void lay_out(Ledger *ledger, const LedgerFilesystemSpec *filesystems,
         ledger_copy_text(entry->mountpoint, sizeof entry->mountpoint, filesystems[i].mountpoint);
         ledger_copy_text(entry->device, sizeof entry->device, filesystems[i].device);
         ledger_copy_text(entry->type, sizeof entry->type, filesystems[i].type);
-        ledger_store(&entry->state, KEEPER_FS_INTENDED);
+        ledger_store(&entry->state, filesystems[i].state);
     }
     for (unsigned i = 0; i < ledger->header->n_participants; i++) {
         KeeperLedgerParticipant *entry = ledger_participant_at(ledger, i);

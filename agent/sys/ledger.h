@@ -19,6 +19,7 @@ typedef struct Ledger Ledger;
 typedef struct {
     unsigned major, minor, rank;
     const char *mountpoint, *device, *type;
+    KeeperFilesystemState state; /* intended, but for what was frozen before the ledger was there */
 } LedgerFilesystemSpec;
 
 typedef struct {
@@ -37,7 +38,7 @@ void ledger_close(Ledger *ledger); /* unmaps, unlocks, keeps the file; NULL is f
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Ledger, ledger_close)
 int ledger_fd(const Ledger *ledger); /* for the keeper; owned by the ledger */
 
-/* Lays out an operation. All filesystems start as intended, no participant was called. */
+/* Lays out an operation of which no participant was called. */
 bool ledger_begin(Ledger *ledger, const char *operation, const LedgerFilesystemSpec *filesystems,
                   unsigned n_filesystems, const LedgerParticipantSpec *participants,
                   unsigned n_participants, GError **error);

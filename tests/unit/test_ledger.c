@@ -18,8 +18,9 @@ typedef struct {
     char *top, *path, *bad;
 } Fixture;
 
-static const LedgerFilesystemSpec FILESYSTEMS[] = {{8, 1, 2, "/", "/dev/sda1", "ext4"},
-                                                   {8, 17, 0, "/srv/data", "/dev/sdb1", "xfs"}};
+static const LedgerFilesystemSpec FILESYSTEMS[] = {
+    {8, 1, 2, "/", "/dev/sda1", "ext4", KEEPER_FS_INTENDED},
+    {8, 17, 0, "/srv/data", "/dev/sdb1", "xfs", KEEPER_FS_INTENDED}};
 static const LedgerParticipantSpec PARTICIPANTS[] = {
     {"postgresql", "/usr/lib/quiesced/hooks.d/50-postgresql", HOOK_PLAIN, HOOK_VERBS_DEFAULT, 50,
      ON_FAILURE_ABORT, "postgres"},
@@ -242,7 +243,7 @@ static void long_texts_are_cut_at_a_character(Fixture *fixture, gconstpointer da
     g_autoptr(Ledger) ledger = open_ledger(fixture);
     g_autofree char *text = g_strnfill(KEEPER_NAME_SIZE - 2, 'a');
     g_autofree char *name = g_strconcat(text, "äöü", NULL);
-    const LedgerFilesystemSpec filesystem = {1, 2, 3, name, name, name};
+    const LedgerFilesystemSpec filesystem = {1, 2, 3, name, name, name, KEEPER_FS_INTENDED};
 
     (void)data;
     g_assert_true(ledger_begin(ledger, "x", &filesystem, 1, NULL, 0, NULL));

@@ -77,15 +77,14 @@ static void lay_out(Bed *bed, const KeeperFilesystemState states[COUNT])
         char *path = rig_path(bed->rig, i, "");
 
         g_ptr_array_add(paths, path);
-        specs[i] = (LedgerFilesystemSpec){8, i, bed->rig->ranks[i], path, "/dev/sda", "ext4"};
+        specs[i] =
+            (LedgerFilesystemSpec){8, i, bed->rig->ranks[i], path, "/dev/sda", "ext4", states[i]};
     }
     g_assert_true(ledger_begin(bed->ledger, "operation", specs, COUNT, NULL, 0, &error));
     g_assert_no_error(error);
-    for (unsigned i = 0; i < COUNT; i++) {
-        ledger_set_filesystem(bed->ledger, i, states[i]);
+    for (unsigned i = 0; i < COUNT; i++)
         if (states[i] == KEEPER_FS_FROZEN)
             rig_write(bed->rig, i, ".frozen", "");
-    }
 }
 
 static bool is_settled(gpointer user_data)
