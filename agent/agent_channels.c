@@ -172,9 +172,9 @@ static int place_of(const Agent *agent, int fd)
 
     if (fstat(fd, &status) < 0)
         return -1;
-    ledger_last(agent->ledger, &last);
-    if (!last.operation[0]) /* it is lost; see quiesce/recovery_orphans.c */
+    if (ledger_is_unused(agent->ledger)) /* see quiesce/recovery_orphans.h */
         return free_place(agent);
+    ledger_last(agent->ledger, &last);
     for (unsigned i = 0; i < last.n_filesystems; i++) {
         const KeeperLedgerFilesystem *held = ledger_filesystem(agent->ledger, i);
 

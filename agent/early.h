@@ -5,7 +5,8 @@
  * one of them would keep the start from ever getting as far as its thaw. So a child releases first
  * what the ledger names. Under systemd ExecStopPost= has done that.
  *
- * May block, for EARLY_US and EARLY_KILLED_US at most: there is no main loop yet.
+ * May block, for EARLY_US and EARLY_KILLED_US at most, and before that as long as ledger_open():
+ * there is no main loop yet.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */

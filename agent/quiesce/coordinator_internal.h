@@ -58,9 +58,8 @@ int64_t coordinator_boottime_us(void);
 
 /* recovery.c */
 void coordinator_recover(Coordinator *coordinator);
-void coordinator_emergency(Coordinator *coordinator);     /* the last rung, where it is allowed */
-void coordinator_drop_stored(Coordinator *coordinator);   /* here and with the service manager */
-bool coordinator_adopt_orphans(Coordinator *coordinator); /* recovery_orphans.c; false: failed */
+void coordinator_emergency(Coordinator *coordinator);   /* the last rung, where it is allowed */
+void coordinator_drop_stored(Coordinator *coordinator); /* here and with the service manager */
 
 /* recovery_report.c: of the ledger's last operation. */
 Report *recovery_report(const Ledger *ledger);                          /* owned by the caller */

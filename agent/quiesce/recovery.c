@@ -13,6 +13,7 @@
 #include "quiesce/coordinator_internal.h"
 #include "quiesce/events.h"
 #include "quiesce/hook_participant.h"
+#include "quiesce/recovery_orphans.h"
 #include "quiesce/settings.h"
 
 #include "sys/closer.h"
@@ -203,8 +204,10 @@ static Operation *recovered_operation(Coordinator *coordinator)
     return operation;
 }
 
-/* The host was told that the system is frozen and has not thawed it. */
-static void lose_recovered(Operation *operation, int64_t since_us, uint32_t limit_s)
+/* The host was told that the system is frozen and has not thawed it. `why`, if the keeper has no
+ * better cause. */
+static void lose_recovered(Operation *operation, int64_t since_us, uint32_t limit_s,
+                           const char *why)
 {
     Coordinator *coordinator = operation->owner;
     ReportEndedBy ended_by = ENDED_BY_SERVICE_DEATH;
@@ -221,7 +224,7 @@ static void lose_recovered(Operation *operation, int64_t since_us, uint32_t limi
     cause = fs_stage_cause(last.thaw_cause, &ended_by);
     if (!cause || ended_by == ENDED_BY_SERVICE_DEATH) {
         ended_by = ENDED_BY_SERVICE_DEATH;
-        cause = "the service was restarted";
+        cause = why;
     }
     coordinator_note_loss(coordinator, ended_by, cause);
     operation->report->frozen_us = coordinator->verdict_data.held_us;
@@ -277,13 +280,13 @@ void coordinator_recover(Coordinator *coordinator)
     Operation *operation = NULL;
     int64_t since_us = 0;
     uint32_t limit_s = 0;
-    bool adopted = false;
+    Orphanage orphans = ORPHANS_NONE;
 
     if (!ledger)
         return;
     ready_socket_clean(coordinator->spec.runtime_dir);
     recover_settings(coordinator);
-    adopted = coordinator_adopt_orphans(coordinator);
+    orphans = coordinator_adopt_orphans(coordinator);
     if (ledger_verdict(ledger, &coordinator->verdict_data)) {
         coordinator->verdict = true;
         (void)coordinator_event(coordinator, EVENT_RECOVER);
@@ -291,7 +294,7 @@ void coordinator_recover(Coordinator *coordinator)
     }
     if (!ledger_active(ledger)) {
         remember_last(coordinator);
-        if (adopted) /* else they are all that the next start has */
+        if (orphans != ORPHANS_FAILED)
             coordinator_drop_stored(coordinator);
         return;
     }
@@ -299,7 +302,10 @@ void coordinator_recover(Coordinator *coordinator)
     say_recovered(coordinator, operation);
     since_us = ledger_frozen_since(ledger, &limit_s);
     if (since_us > 0)
-        lose_recovered(operation, since_us, limit_s);
+        lose_recovered(operation, since_us, limit_s,
+                       orphans == ORPHANS_ADOPTED
+                           ? "the service was restarted and its ledger is lost; released"
+                           : "the service was restarted");
     else
         release_recovered(operation);
     operation_record(operation);

@@ -1,21 +1,21 @@
 /*
- * recovery_orphans: fds of a predecessor whose ledger is lost.
+ * recovery_orphans: see recovery_orphans.h.
  *
  * The ledger can be removed by hand, or set aside since the package before wrote another version of
  * it. The service manager's fds then are all that is known of what was frozen. A ledger is laid out
  * anew with every one of them as frozen, and recovery goes on as from any ledger; FITHAW of what is
  * not frozen changes nothing. The fds keep their indices: their names with the service manager are
  * made of them, and the next start may have to go on. Which participants were called nobody knows:
- * none gets an abort. The host may have been told that the system is frozen, so it is told that
- * this did not hold.
+ * none gets an abort, and settings changed for the time being stay. The host may have been told
+ * that the system is frozen, so it is told that this did not hold.
  *
  * Nothing here blocks: the fds are open, and their names are asked of /proc.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "quiesce/coordinator_internal.h"
+#include "quiesce/recovery_orphans.h"
 
-#include "sys/ledger_kept.h"
+#include "quiesce/coordinator_internal.h"
 
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -65,7 +65,7 @@ static bool lay_out(Coordinator *coordinator, const Orphans *orphans)
     if (!ledger_begin(ledger, operation, orphans->filesystems, count, NULL, 0, &error)) {
         log_error(coordinator->spec.log,
                   "The ledger is lost, and without one what a predecessor left frozen is not "
-                  "thawed: %s; then restart the service",
+                  "thawed: %s; mend that and restart the service",
                   error->message);
         return false;
     }
@@ -79,22 +79,20 @@ static bool lay_out(Coordinator *coordinator, const Orphans *orphans)
     return true;
 }
 
-bool coordinator_adopt_orphans(Coordinator *coordinator)
+Orphanage coordinator_adopt_orphans(Coordinator *coordinator)
 {
     const CoordinatorSpec *spec = &coordinator->spec;
     Orphans orphans = {0};
-    LedgerOperation last = {0};
-    bool known = false;
+    bool adopted = false;
 
-    ledger_last(spec->ledger, &last);
-    if (last.operation[0] || spec->n_stored_fds == 0)
-        return true;
+    if (!ledger_is_unused(spec->ledger) || spec->n_stored_fds == 0)
+        return ORPHANS_NONE;
     orphans.filesystems = g_new0(LedgerFilesystemSpec, spec->n_stored_fds);
     orphans.texts = g_ptr_array_new_with_free_func(g_free);
     for (unsigned i = 0; i < spec->n_stored_fds; i++)
         orphans.filesystems[i] = describe(&orphans, spec->stored_fds[i]);
-    known = lay_out(coordinator, &orphans);
+    adopted = lay_out(coordinator, &orphans);
     g_ptr_array_unref(orphans.texts);
     g_free(orphans.filesystems);
-    return known;
+    return adopted ? ORPHANS_ADOPTED : ORPHANS_FAILED;
 }

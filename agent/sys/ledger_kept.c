@@ -51,6 +51,11 @@ void ledger_last(const Ledger *ledger, LedgerOperation *ret_operation)
     };
 }
 
+bool ledger_is_unused(const Ledger *ledger)
+{
+    return ledger->header->operation[0] == '\0';
+}
+
 /* --- settings and the verdict ------------------------------------------------------------------
  */
 

@@ -27,6 +27,7 @@ typedef struct {
 } LedgerOperation;
 
 void ledger_last(const Ledger *ledger, LedgerOperation *ret_operation);
+bool ledger_is_unused(const Ledger *ledger); /* new, as after the loss of another: no operation */
 
 /* Write-back settings changed for the time being; written before they are changed. */
 void ledger_save_writeback(Ledger *ledger, const WritebackSettings *settings);

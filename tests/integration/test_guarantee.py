@@ -208,7 +208,7 @@ class Guarantee(Served):
         self.host = self.bed.host()
         wait_for(lambda: not self.bed.anything_frozen(), 5, "the thaw by fds", self.bed)
         self.assertIn("The ledger is lost", self.bed.log_text())
-        self.assertRegex(self.refused("guest-fsfreeze-thaw"), "fsfreeze is limited.*the service was restarted")
+        self.assertRegex(self.refused("guest-fsfreeze-thaw"), "fsfreeze is limited.*the service was restarted and its ledger is lost; released after")
         operation = self.host.call("guest-quiesce-report")["operations"][0]
         self.assertEqual((operation["result"], operation["channel"]), ("lost", "unknown"))
         self.assertEqual({entry["mountpoint"] for entry in operation["filesystems"] if entry["result"] == "frozen"},
