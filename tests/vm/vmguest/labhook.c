@@ -3,23 +3,25 @@
  *
  *   /etc/quiesced/hooks.d/NN-NAME VERB
  *
- * Appends "UPTIME OPERATION NAME VERB" to /run/hook.log. Then it becomes a shell that runs
- * /run/matrix/any, if there is one, and, when NAME is "sick", /run/matrix/VERB.
+ * Becomes a shell that does what /run/matrix/any says, if it is there, and, when NAME is "sick",
+ * /run/matrix/VERB. Before that it appends "UPTIME OPERATION NAME VERB" to /run/hook.log: whoever
+ * reads that line may remove the files and feed /run/matrix/hold, since what they say is read and
+ * the FIFO open by then.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#define LOG     "/run/hook.log"
-#define CONTROL "/run/matrix"
-#define RUN     "[ -f " CONTROL "/any ] && . " CONTROL "/any; "
-#define RUN_ALL RUN "[ -f " CONTROL "/$1 ] && . " CONTROL "/$1; exit 0"
+#define LOG      "/run/hook.log"
+#define CONTROL  "/run/matrix"
+#define HOLD     CONTROL "/hold"
+#define TEXT_MAX 4096 /* bytes of all that a hook is told to do */
+#define END      "exit 0\n"
 
 static void write_down(const char *name, const char *verb)
 {
@@ -37,25 +39,42 @@ static void write_down(const char *name, const char *verb)
     close(log);
 }
 
-static bool is_there(const char *name)
+/* Appends what the file says; nothing if there is no such file. */
+static void take(char *text, const char *name)
 {
+    size_t used = strlen(text);
     char path[64];
+    ssize_t got;
+    int fd;
 
     snprintf(path, sizeof path, CONTROL "/%s", name);
-    return access(path, F_OK) == 0;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    got = read(fd, text + used, TEXT_MAX - used);
+    if (got < 0 || used + (size_t)got == TEXT_MAX)
+        _exit(96);
+    text[used + (size_t)got] = '\0';
+    close(fd);
 }
 
 int main(int argc, char **argv)
 {
     const char *name = strrchr(argv[0], '-');
-    bool sick;
+    char text[TEXT_MAX + sizeof END] = "";
 
     if (argc < 2 || !name)
         return 98;
+    take(text, "any");
+    if (strcmp(name + 1, "sick") == 0)
+        take(text, argv[1]);
+    /* A FIFO keeps what is fed to it while somebody has it open: here on, the shell to be. */
+    if (strstr(text, HOLD) && open(HOLD, O_RDWR) < 0) /* NOLINT: inherited on purpose */
+        return 95;
     write_down(name + 1, argv[1]);
-    sick = strcmp(name + 1, "sick") == 0;
-    if (!is_there("any") && !(sick && is_there(argv[1])))
+    if (!*text)
         return 0;
-    execl("/bin/sh", "sh", "-c", sick ? RUN_ALL : RUN "exit 0", argv[0], argv[1], (char *)NULL);
+    strcat(text, END);
+    execl("/bin/sh", "sh", "-c", text, argv[0], argv[1], (char *)NULL);
     return 97;
 }
