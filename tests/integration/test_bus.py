@@ -101,16 +101,16 @@ class Sequence(unittest.TestCase):
     def test_no_answer_is_a_failure_in_time_and_a_late_one_changes_nothing(self):
         with BusBed() as bed:
             bed.start()
-            app = Application(bed, "app", {"Freeze": 4}, timeout_ms=1000)
+            app = Application(bed, "app", {"Freeze": 8}, timeout_ms=3000)
             mute = Application(bed, "mute", {"Prepare": None}, timeout_ms=700,
                                on_failure="degrade")
             host = bed.host()
             began = time.monotonic()
             with self.assertRaises(AgentError) as caught:
                 host.call("guest-fsfreeze-freeze")
-            self.assertLess(time.monotonic() - began, 3.5)
-            self.assertRegex(caught.exception.desc, r"app: freeze: timed out after 1\.\d s")
-            wait_for(lambda: "app: answered freeze" in bed.log_text(), 10, "the late answer", bed)
+            self.assertLess(time.monotonic() - began, 7)
+            self.assertRegex(caught.exception.desc, r"app: freeze: timed out after [3-9]\.\d s")
+            wait_for(lambda: "app: answered freeze" in bed.log_text(), 20, "the late answer", bed)
             self.assertEqual(app.calls, ["Prepare", "Freeze", "Abort"])
             self.assertEqual(mute.calls, ["Prepare", "Abort"])
             app.answers = {}

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import tap
-from testbed import SERVICE, SPEED, AgentError, Served, wait_for
+from testbed import SERVICE, AgentError, Served, wait_for
 
 
 class Guarantee(Served):
@@ -24,8 +24,18 @@ class Guarantee(Served):
     def keepers(self) -> list[int]:
         assert self.bed.process
         # Until it ends, the thread that started it is the parent.
-        tasks = Path(f"/proc/{self.bed.process.pid}/task").glob("*/children")
-        return [int(pid) for children in tasks for pid in children.read_text().split()]
+        tasks = Path(f"/proc/{self.bed.process.pid}/task")
+        found: list[int] = []
+
+        def look() -> bool:
+            # A thread that ended meanwhile has left its children to another one.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                found[:] = [int(pid) for children in tasks.glob("*/children")
+                            for pid in children.read_text().split()]
+            return bool(found)
+
+        wait_for(look, 5, "a child", self.bed)
+        return found
 
     def test_a_thaw_that_fails_is_no_success(self) -> None:
         self.host.call("guest-fsfreeze-freeze")
@@ -64,16 +74,21 @@ class Guarantee(Served):
 
     def test_a_stopped_keeper_is_killed_and_what_it_begins_late_is_thawed(self) -> None:
         self.host.call("guest-fsfreeze-freeze")
+        began = time.monotonic()
         os.kill(self.keepers()[0], signal.SIGSTOP)
         wait_for(lambda: not self.bed.anything_frozen(), 8, "the thaw without it", self.bed)
+        self.assertLess(time.monotonic() - began, 10)  # its silence is noticed after 5 s
         self.assertIn("fsfreeze is limited", self.refused("guest-fsfreeze-thaw"))
         self.works()
 
     def test_keeper_killed_with_a_freeze_in_flight(self) -> None:
         self.begin_stuck_freeze()
-        os.kill(self.keepers()[0], signal.SIGKILL)
+        keeper = self.keepers()[0]
+        began = time.monotonic()
+        os.kill(keeper, signal.SIGKILL)
         self.assertIn("error", self.host.reply())
         wait_for(lambda: not self.bed.anything_frozen(), 2, "the others' thaw", self.bed)
+        self.assertLess(time.monotonic() - began, 4.5)  # silence is noticed only after 5 s
         self.bed.inject("b", "")
         self.works()
 
@@ -120,7 +135,7 @@ class Guarantee(Served):
         away = here.rename(self.bed.root / "away")
         began = time.monotonic()
         self.assertEqual(self.recover().returncode, 1)
-        self.assertLess(time.monotonic() - began, 2 * SPEED)
+        self.assertLess(time.monotonic() - began, 7)  # RECOVER_US of agent/agent.c is 8 s
         self.assertFalse(self.bed.frozen("a"))
         self.assertEqual(self.bed.hook_log()[-1], "10-app abort")
         away.rename(here)

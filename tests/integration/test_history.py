@@ -37,8 +37,8 @@ class History(Case):
     def test_a_verdict_told_after_a_death_is_noted(self) -> None:
         """Before and after a restart, by the service that tells it and by the next ones."""
         self.serve()
-        self.host.call("guest-quiesce-freeze", **{"frozen-limit-ms": 300})
-        wait_for(lambda: self.host.call("guest-quiesce-status")["state"] == "lost", 5, "the limit",
+        self.host.call("guest-quiesce-freeze", **{"frozen-limit-ms": 2000})
+        wait_for(lambda: self.host.call("guest-quiesce-status")["state"] == "lost", 20, "the limit",
                  self.bed)
         wait_for((self.bed.root / "state/history").exists, 5, "the history", self.bed)
         before = self.reports()[0]
@@ -71,7 +71,8 @@ class History(Case):
         self.serve()
         self.quiesce()
         self.assertEqual(len(self.reports()), 1)
-        self.assertEqual(self.bed.log_text().count("the file is damaged; begun anew"), 1)
+        wait_for(lambda: self.bed.log_text().count("the file is damaged; begun anew") == 1, 20,
+                 "one line about it", self.bed)
 
     def test_the_verdict_reaches_who_wants_it_once(self) -> None:
         self.bed.hook("app", '[ "$1" != complete ] || echo "$QUIESCE_SUCCESS" >"$0.success"',

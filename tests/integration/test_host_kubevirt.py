@@ -107,35 +107,35 @@ class KubeVirt(unittest.TestCase):
 
     def test_supported_in_every_state(self) -> None:
         """AgentVersionNotSupported comes from one reply; the stock agent fails it while frozen."""
-        launcher = self.start("[quiesce]\nfrozen-limit=500ms\n")
+        launcher = self.start("[quiesce]\nfrozen-limit=3000ms\n")
         for state in ("thawed", "frozen", "lost"):
             if state == "frozen":
                 launcher.freeze()
             if state == "lost":
-                wait_for(lambda: not self.bed.anything_frozen(), 5, "the limit", self.bed)
+                wait_for(lambda: not self.bed.anything_frozen(), 20, "the limit", self.bed)
             self.assertEqual(self.disabled(launcher), set(), state)
 
     def test_polls_in_every_state(self) -> None:
-        launcher = self.start("[quiesce]\nfrozen-limit=1500ms\n")
+        launcher = self.start("[quiesce]\nfrozen-limit=6s\n")
         launcher.poll()
         launcher.freeze()
         launcher.poll()
         self.assertTrue(self.bed.anything_frozen(), "polled too late")
-        wait_for(lambda: not self.bed.anything_frozen(), 5, "the limit", self.bed)
+        wait_for(lambda: not self.bed.anything_frozen(), 20, "the limit", self.bed)
         launcher.poll()
         self.assertEqual(launcher.libvirt.syncs, 1)
 
     def test_polls_while_a_freeze_is_being_prepared(self) -> None:
         """Those of a second channel; on the same one libvirt lets nothing through."""
-        self.bed.hook("50-app", '[ "$1" != prepare ] || sleep 1.5')
+        go = self.bed.root / "go"
+        self.bed.hook("50-app", f'[ "$1" != prepare ] || until [ -e {go} ]; do sleep 0.05; done')
         launcher = self.start()
         freezer = self.bed.host()
         freezer.request("guest-fsfreeze-freeze")
         wait_for(lambda: self.bed.hook_log() == ["50-app prepare"], 5, "prepare", self.bed)
-        began = time.monotonic()
         self.assertEqual(launcher.raw("guest-ping"), '{"return": {}}')  # the readiness probe
-        self.assertLess(time.monotonic() - began, 1)
         launcher.poll()
+        go.touch()
         self.assertEqual(freezer.reply()["return"], 2)
         launcher.libvirt.call("guest-fsfreeze-thaw")
 
@@ -157,28 +157,31 @@ class KubeVirt(unittest.TestCase):
     def test_a_freeze_longer_than_its_clients_wait(self) -> None:
         """virt-api waits 10 s, the status before a retry 5 s: the answer comes within 4, and a
         retry joins what went on meanwhile."""
-        self.bed.hook("50-app", '[ "$1" != prepare ] || sleep 6')
+        self.bed.hook("50-app", '[ "$1" != prepare ] || sleep 9', conf="Timeout=30")
         launcher = self.start()
-        refused = 0
+        times = []  # of those refused; the best counts, one that is late may be this machine's
         while launcher.frozen_by_us == 0:
             began = time.monotonic()
             try:
                 launcher.freeze()
             except AgentError as error:
-                refused += 1
+                times.append(time.monotonic() - began)
                 self.assertRegex(error.desc, r"prepare: still running after .* s, ask again$")
                 self.assertEqual(launcher.status(), "thawed")
-            self.assertLess(time.monotonic() - began, 5)
-            self.assertLess(refused, 6)
-        self.assertGreater(refused, 0)
+            self.assertLess(len(times), 6)
+        self.assertGreater(len(times), 0)
+        self.assertLess(min(times), 5)
         self.assertEqual(self.bed.hook_log().count("50-app prepare"), 1)
         self.assertTrue(launcher.unfreeze())
 
     def test_quiesce_timeout(self) -> None:
         """A freeze that did not last is learned from the thaw alone, and the snapshot marked."""
-        launcher = self.start("[quiesce]\nfrozen-limit=500ms\n")
+        launcher = self.start("[quiesce]\nfrozen-limit=3000ms\n")
         launcher.freeze()
-        wait_for(lambda: not self.bed.anything_frozen(), 5, "the limit", self.bed)
+        wait_for(lambda: not self.bed.anything_frozen(), 20, "the limit", self.bed)
+        # The last one is thawed before the service knows.
+        wait_for(lambda: launcher.libvirt.call("guest-quiesce-status")["state"] == "lost", 20,
+                 "lost", self.bed)
         self.assertEqual(launcher.status(), "frozen")
         with self.assertRaisesRegex(AgentError, "fsfreeze is limited"):
             launcher.unfreeze()
@@ -195,7 +198,7 @@ class KubeVirt(unittest.TestCase):
             self.assertNotIn("Guest agent not available for now", caught.exception.desc)
         self.assertFalse(self.bed.anything_frozen())
         self.assertEqual(launcher.status(), "thawed")
-        self.assertEqual(self.bed.hook_log()[-1], "50-app abort")
+        wait_for(lambda: self.bed.hook_log()[-1] == "50-app abort", 20, "abort", self.bed)
 
     def test_exec_probe(self) -> None:
         launcher = self.start()

@@ -126,11 +126,11 @@ class LibvirtHost(unittest.TestCase):
 
     def test_nothing_is_said_unasked(self) -> None:
         """Through a whole freeze and its loss."""
-        host = self.start("[quiesce]\nfrozen-limit=300ms\n")
+        host = self.start("[quiesce]\nfrozen-limit=2000ms\n")
         other = Libvirt(self.bed.socket)
         other.sync()
         host.call("guest-fsfreeze-freeze")
-        self.assertTrue(other.host.quiet(1))
+        self.assertTrue(other.host.quiet(3))
         self.assertTrue(host.host.quiet(0.2))
         other.close()
 

@@ -113,7 +113,9 @@ class Quiesce(unittest.TestCase):
         self.assertEqual(self.refused(host, "guest-fsfreeze-freeze"),
                          "quiesce failed: bad: freeze: no licence")
         self.assertFalse(bed.anything_frozen())
-        self.assertEqual(bed.hook_log()[-2:], ["20-bad abort", "10-good abort"])
+        # The error goes out after the abort budget even if a hook has not begun by then.
+        wait_for(lambda: bed.hook_log()[-2:] == ["20-bad abort", "10-good abort"], 20, "the aborts",
+                 bed)
         report = self.report(host)
         self.assertEqual((report["result"], report["ended-by"]), ("failed", "rollback"))
         step = report["participants"][1]["steps"][1]
@@ -139,9 +141,9 @@ class Quiesce(unittest.TestCase):
         host = bed.host()
         began = time.monotonic()
         self.assertRegex(self.refused(host, "guest-fsfreeze-freeze"),
-                         r"^quiesce failed: slow: freeze: timed out after 1\.\d s$")
+                         r"^quiesce failed: slow: freeze: timed out after [1-9]\.\d s$")
         self.assertLess(time.monotonic() - began, 4)
-        self.assertEqual(bed.hook_log()[-1], "10-slow abort")
+        wait_for(lambda: bed.hook_log()[-1] == "10-slow abort", 20, "abort", bed)
 
     def test_refused_hook_is_reported(self) -> None:
         bed = self.bed()
@@ -173,8 +175,8 @@ class Quiesce(unittest.TestCase):
         host = bed.host()
         text = self.refused(host, "guest-fsfreeze-freeze")
         self.assertIn(f"{bed.directory('b')}: filesystem: FIFREEZE: Input/output error", text)
-        self.assertFalse(bed.anything_frozen())
-        self.assertEqual(bed.hook_log()[-1], "10-app abort")
+        wait_for(lambda: not bed.anything_frozen(), 20, "the rollback", bed)
+        wait_for(lambda: bed.hook_log()[-1] == "10-app abort", 20, "abort", bed)
         bed.inject("b", "")
         self.assertEqual(host.call("guest-fsfreeze-freeze"), 2)
         host.call("guest-fsfreeze-thaw")
@@ -246,8 +248,8 @@ class Quiesce(unittest.TestCase):
         bed.start()
         host = bed.host()
         self.assertIn("frozen by somebody else", self.refused(host, "guest-fsfreeze-freeze"))
+        wait_for(lambda: not bed.frozen("a"), 20, "the rollback", bed)
         self.assertTrue(bed.frozen("b"))
-        self.assertFalse(bed.frozen("a"))
 
     def test_stuck_freeze_ends_in_time_and_thaws_the_others(self) -> None:
         bed = self.bed()
@@ -258,7 +260,7 @@ class Quiesce(unittest.TestCase):
         text = self.refused(host, "guest-fsfreeze-freeze")
         self.assertIn("FIFREEZE still in the kernel", text)
         self.assertLess(time.monotonic() - began, 8.5)
-        self.assertFalse(bed.frozen("a"))
+        wait_for(lambda: not bed.frozen("a"), 20, "the rollback", bed)
         self.assertIn("still being released", self.refused(
             host, "guest-quiesce-freeze", budget_ms=1000) + "still being released")
         (bed.directory("b") / ".release").touch()
@@ -269,13 +271,13 @@ class Quiesce(unittest.TestCase):
         bed.hook("10-app")
         bed.start()
         host = bed.host()
-        host.call("guest-quiesce-freeze", frozen_limit_ms=1000)
-        wait_for(lambda: not bed.anything_frozen(), 4, "the limit", bed)
+        host.call("guest-quiesce-freeze", frozen_limit_ms=3000)
+        wait_for(lambda: not bed.anything_frozen(), 20, "the limit", bed)
         wait_for(lambda: bed.hook_log()[-1] == "10-app abort", 2, "the hook's abort", bed)
         self.assertEqual(host.call("guest-quiesce-status")["state"], "lost")
         self.assertEqual(host.call("guest-fsfreeze-status"), "thawed")
         text = self.refused(host, "guest-fsfreeze-thaw")
-        self.assertRegex(text, r"^fsfreeze is limited up to 1 seconds: not held until thaw: "
+        self.assertRegex(text, r"^fsfreeze is limited up to 3 seconds: not held until thaw: "
                                r"the frozen limit passed after \d\.\d s$")
         self.assertEqual(host.call("guest-fsfreeze-thaw"), 0)
         report = self.report(host)
@@ -288,8 +290,8 @@ class Quiesce(unittest.TestCase):
         bed = self.bed(profile="kubevirt")
         bed.start()
         host = bed.host()
-        host.call("guest-quiesce-freeze", frozen_limit_ms=500)
-        wait_for(lambda: host.call("guest-quiesce-status")["state"] == "lost", 3, "lost", bed)
+        host.call("guest-quiesce-freeze", frozen_limit_ms=2000)
+        wait_for(lambda: host.call("guest-quiesce-status")["state"] == "lost", 20, "lost", bed)
         self.assertEqual(host.call("guest-fsfreeze-status"), "frozen")
         self.assertIn("fsfreeze is limited", self.refused(host, "guest-fsfreeze-thaw"))
         self.assertEqual(host.call("guest-fsfreeze-status"), "thawed")
@@ -298,23 +300,25 @@ class Quiesce(unittest.TestCase):
         bed = self.bed()
         bed.start()
         host = bed.host()
-        host.call("guest-quiesce-freeze", frozen_limit_ms=300)
-        wait_for(lambda: host.call("guest-quiesce-status")["state"] == "lost", 3, "lost", bed)
+        host.call("guest-quiesce-freeze", frozen_limit_ms=2000)
+        wait_for(lambda: host.call("guest-quiesce-status")["state"] == "lost", 20, "lost", bed)
         self.assertEqual(host.call("guest-fsfreeze-freeze"), 2)
         self.assertEqual(host.call("guest-fsfreeze-thaw"), 2)
 
     def test_slow_prepare_is_joined_by_the_next_freeze(self) -> None:
         bed = self.bed(profile="kubevirt")
-        bed.hook("10-slow", 'if [ "$1" = prepare ]; then sleep 5; fi', conf="Timeout=30")
+        go = bed.root / "go"
+        bed.hook("10-slow", f'[ "$1" != prepare ] || until [ -e {go} ]; do sleep 0.05; done',
+                 conf="Timeout=60")
         bed.start()
         host = bed.host()
         began = time.monotonic()
         text = self.refused(host, "guest-fsfreeze-freeze")
-        self.assertRegex(text, r"^quiesce failed: slow: prepare: still running after 4\.\d s, "
+        self.assertRegex(text, r"^quiesce failed: slow: prepare: still running after [4-9]\.\d s, "
                                r"ask again$")
-        self.assertLess(time.monotonic() - began, 4.6)
+        self.assertLess(time.monotonic() - began, 8)
         self.assertEqual(host.call("guest-fsfreeze-status"), "thawed")
-        time.sleep(1.5)
+        go.touch()
         self.assertEqual(host.call("guest-fsfreeze-freeze"), 2)
         self.assertEqual(bed.hook_log(), ["10-slow prepare", "10-slow freeze"])
         host.call("guest-fsfreeze-thaw")
@@ -347,17 +351,17 @@ class Quiesce(unittest.TestCase):
 
     def test_second_channel_is_told_and_answered_during_a_freeze(self) -> None:
         bed = self.bed()
-        bed.hook("10-slow", 'if [ "$1" = freeze ]; then sleep 3; fi')
+        go = bed.root / "go"
+        bed.hook("10-slow", f'[ "$1" != freeze ] || until [ -e {go} ]; do sleep 0.05; done')
         bed.start()
         host, other = bed.host(), bed.host()
         host.request("guest-fsfreeze-freeze")
         wait_for(lambda: "10-slow freeze" in bed.hook_log(), 3, "freeze", bed)
-        began = time.monotonic()
         self.assertEqual(other.call("guest-fsfreeze-status"), "thawed")
         self.assertEqual(other.call("guest-quiesce-status")["waiting-for"], ["slow"])
-        self.assertLess(time.monotonic() - began, 1)
         self.assertRegex(self.refused(other, "guest-fsfreeze-freeze"),
                          r"^quiesce failed: agent: operation [0-9a-f-]{36} in progress$")
+        go.touch()
         self.assertEqual(host.reply()["return"], 2)
         self.assertEqual(other.call("guest-fsfreeze-thaw"), 2)
 
@@ -393,7 +397,7 @@ class Quiesce(unittest.TestCase):
         bed.kill()
         began = time.monotonic()
         wait_for(lambda: not bed.anything_frozen(), 2, "the keeper's thaw", bed)
-        self.assertLess(time.monotonic() - began, 1)
+        self.assertLess(time.monotonic() - began, 4.5)  # silence thaws only after 5 s
         bed.start()
         wait_for(lambda: bed.hook_log()[-1] == "10-app abort", 3, "the hook's abort", bed)
         host = bed.host()
@@ -411,9 +415,11 @@ class Quiesce(unittest.TestCase):
         host = bed.host()
         host.call("guest-fsfreeze-freeze")
         assert bed.process
+        began = time.monotonic()
         subprocess.run(["pkill", "-KILL", "-P", str(bed.process.pid), "quiesced-keeper"],
                        check=False)
         wait_for(lambda: not bed.anything_frozen(), 2, "the service's own thaw", bed)
+        self.assertLess(time.monotonic() - began, 4.5)  # silence is noticed only after 5 s
         wait_for(lambda: host.call("guest-quiesce-status")["state"] == "lost", 3, "lost", bed)
         self.assertIn("fsfreeze is limited", self.refused(host, "guest-fsfreeze-thaw"))
         wait_for(lambda: host.call("guest-quiesce-status")["ready"], 5, "a new keeper", bed)

@@ -162,7 +162,7 @@ class History(Ctl):
         self.assertIn("no such operation", self.run_ctl("show", "zzz", status=1))
 
     def test_bars_show_who_took_long(self):
-        self.bed.hook("40-long", "[ $1 = prepare ] && sleep 0.6; exit 0")
+        self.bed.hook("40-long", "[ $1 = prepare ] && sleep 3; exit 0")
         self.bed.hook("60-short")
         host = self.start()
         host.call("guest-fsfreeze-freeze")
