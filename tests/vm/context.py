@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from vmlab.host import AgentHost
-from vmlab.machine import Vm
+from vmlab.machine import BOOT_SECONDS, Vm
 
 MOUNTS = (("/srv/ext4", "mkfs.ext4 -q", "vdc"), ("/srv/xfs", "mkfs.xfs -q -f", "vdd"),
           ("/srv/btrfs", "mkfs.btrfs -q -f", "vde"))
@@ -23,6 +23,12 @@ def check_settings(vm: Vm) -> None:
     values = vm.run("cat /proc/sys/vm/dirty_expire_centisecs "
                     "/proc/sys/vm/dirty_writeback_centisecs /sys/kernel/rcu_expedited").split()
     check(values == ["3000", "500", "0"], f"expiry, period, grace periods: {values}")
+
+
+def unmount(mountpoint: str) -> str:
+    """What a freeze held open is closed a moment after its thaw was answered, by PID 1 as well."""
+    return (f"n=0; until umount {mountpoint}; do n=$((n+1)); [ $n -gt 100 ] && exit 1; sleep 0.1; "
+            "done; ")
 
 
 class Machine:
@@ -46,7 +52,7 @@ class Machine:
                 module = mountpoint.rsplit("/", 1)[1]
                 self.vm.run(f"modprobe {module} 2>/dev/null; {mkfs} /dev/{disk} && "
                             f"mkdir -p {mountpoint} && mount /dev/{disk} {mountpoint}", timeout=120)
-            self.vm.run("udevadm settle; sync")
+            self.vm.run("udevadm settle; sync", timeout=BOOT_SECONDS)
             self.begin()
         except BaseException:
             self.vm.__exit__()
@@ -55,9 +61,9 @@ class Machine:
 
     def begin(self) -> None:
         """The units as installed; a freeze would be accepted."""
-        self.vm.run("systemctl start quiesced-keeper.socket quiesced.service")
+        self.vm.run("systemctl start quiesced-keeper.socket quiesced.service", timeout=BOOT_SECONDS)
         self.host = self.connected()
-        self.host.wait_ready()
+        self.host.wait_ready(BOOT_SECONDS)
 
     def connected(self) -> AgentHost:
         return AgentHost(self.vm.agent_path)
@@ -73,6 +79,11 @@ class Machine:
             self.vm.put(f"{HOOKS}/{name}.conf", f"[Hook]\n{conf}\n")
 
     def hook_log(self) -> list[str]:
+        """Once nobody is being released any more; the host's channel must be free."""
+        deadline = time.monotonic() + 30
+        while self.host.call("guest-quiesce-status")["waiting-for"]:
+            check(time.monotonic() < deadline, "somebody is still being released")
+            time.sleep(0.1)
         return self.vm.run("cat /run/hook.log 2>/dev/null || true").splitlines()
 
     def no_hooks(self) -> None:
@@ -91,9 +102,11 @@ class Machine:
         return Writers(self)
 
     def frozen(self, mountpoint: str) -> bool:
-        """Whether a write there hangs now."""
-        return self.vm.succeeds(f"timeout -s KILL 2 sh -c 'echo x >{mountpoint}/probe' "
-                                ">/dev/null 2>&1 & pid=$!; sleep 1; kill -0 $pid 2>/dev/null")
+        """Whether a write there hangs now; a few seconds, as a shell may take one to start."""
+        said = self.vm.run(f"sh -c 'echo x >{mountpoint}/probe' >/dev/null 2>&1 & n=0; "
+                           "while kill -0 $! 2>/dev/null; do n=$((n+1)); "
+                           "[ $n -gt 8 ] && echo frozen && exit; sleep 0.5; done", timeout=60)
+        return said == "frozen\n"
 
     def last_report(self) -> dict:
         return self.host.call("guest-quiesce-report")["operations"][0]
@@ -122,7 +135,12 @@ class Writers:
         for mountpoint, _, _ in self.machine.mounts:
             name = mountpoint.rsplit("/", 1)[1]
             self.vm.spawn(f"exec /usr/lib/lab/stallwriter {mountpoint} 0 /run/writer-{name}")
-        time.sleep(2)
+        deadline = time.monotonic() + 20
+        while len(now := self.counters()) < len(self.machine.mounts) or \
+                not all(value[0] for value in now.values()):
+            check(time.monotonic() < deadline, f"a writer does not write: {now}")
+            time.sleep(0.5)
+        time.sleep(1)
         return self
 
     def counters(self) -> dict[str, tuple[int, int]]:
@@ -131,6 +149,8 @@ class Writers:
         result = {}
         for line in out.splitlines():
             fields = line.split()
+            if len(fields) < 3:
+                continue  # created, and not yet written to
             result[fields[0].rsplit("-", 1)[1]] = (int(fields[1]), int(fields[2]))
         return result
 
@@ -150,4 +170,4 @@ class Writers:
         self.vm.run("pkill -KILL stallwriter; rm -f /run/writer-*", check=False)
 
 
-__all__ = ["FILESYSTEMS", "HOOKS", "MOUNTS", "Machine", "check", "check_settings"]
+__all__ = ["FILESYSTEMS", "HOOKS", "MOUNTS", "Machine", "check", "check_settings", "unmount"]

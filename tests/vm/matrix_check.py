@@ -15,8 +15,8 @@ from matrix_cell import ENTER, BoundMissed, Cell, leave, measure, take_answer
 from matrix_rig import ALL, DIRECTORIES, HookCall, error_matches
 
 INFLIGHT_BOUND_MS = 100  # from a FIFREEZE's completing to its thaw
-WRITABLE_MS = 5000
-HELD_MS = 2000  # until a write that waits is known to be held up
+WRITABLE_MS = 15000
+HELD_MS = 6000  # until a write that waits is known to be held up
 WANTED_CALLS = ["prepare", "freeze", "thaw"]
 
 

@@ -9,7 +9,7 @@ SPDX-License-Identifier: LGPL-2.1-or-later
 
 import time
 
-from context import check
+from context import check, unmount
 from matrix_cell import ENTER, Cell, Fault, wants
 from matrix_process import KEEPER, strike
 from matrix_rig import DIRECTORIES, TOOL, Rig
@@ -27,12 +27,6 @@ def meets(text: str, **more) -> dict:
     """The freeze that meets the cause fails and names it."""
     changes: dict = {"reply": "error", "text": text, "thaw": "nothing", **more}
     return {"thawed": {"ask": True, **changes}, "preparing": changes, "freezing": changes}
-
-
-def unmount(mountpoint: str) -> str:
-    """What a freeze held open is closed a moment after its thaw was answered, by PID 1 as well."""
-    return (f"n=0; until umount {mountpoint}; do n=$((n+1)); [ $n -gt 100 ] && exit 1; sleep 0.1; "
-            "done; ")
 
 
 def foreign(mountpoint: str, option: str) -> str:
@@ -96,7 +90,7 @@ def add_device(rig: Rig) -> None:
 
 
 def remove_device(rig: Rig) -> None:
-    rig.vm.run(unmount(DM) + "dmsetup remove lab")
+    rig.vm.run(unmount(DM) + "dmsetup remove --retry lab")
     rig.filesystems -= 1
 
 
@@ -165,7 +159,7 @@ def listen(cell: Cell) -> None:
     cell.inflight = 0
     if cell.state == "frozen":
         return  # the open waits for the thaw
-    cell.rig.vm.run([TOOL, "waitcall", "scanned", OPENAT, "8000"])
+    cell.rig.vm.run([TOOL, "waitcall", "scanned", OPENAT, "20000"])
     cell.spliced = cell.state in ("thawed", "preparing", "freezing")
 
 

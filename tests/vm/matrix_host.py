@@ -12,11 +12,11 @@ import time
 from context import check
 from matrix_cell import Cell, Fault, measure_limit, wants
 
-LIMIT_MS = 1500
+LIMIT_MS = 4000
 PING_MS = 100
 QUESTIONS = 400  # their answers do not fit into what the host's side buffers
-PAUSED_LIMIT_MS = 3000  # more than the cell takes while the guest runs
-PAUSED_SECONDS = 3.4
+PAUSED_LIMIT_MS = 6000  # more than the cell takes while the guest runs
+PAUSED_SECONDS = 6.4
 
 # The answer to the request in flight goes nowhere; the host comes back and thaws.
 AWAY = wants({

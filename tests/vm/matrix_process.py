@@ -106,7 +106,7 @@ def block_pid1(cell: Cell) -> None:
     if cell.state not in ("freezing", "frozen"):
         cell.rig.vm.run("fsfreeze -f /")
     cell.rig.vm.spawn("exec systemctl start lab-tick.timer")
-    cell.rig.vm.run([TOOL, "waitd", "1", "8000"])
+    cell.rig.vm.run([TOOL, "waitd", "1", "20000"])
 
 
 def block_pid1_and_kill(name: str):

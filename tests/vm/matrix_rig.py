@@ -18,6 +18,7 @@ from pathlib import Path
 from context import MOUNTS, check
 from matrix_vm import SavedVm
 from vmlab.host import AgentError, AgentHost
+from vmlab.machine import BOOT_SECONDS
 
 TOOL = "/usr/lib/lab/labtool"
 WATCHER = "/usr/lib/lab/watcher"
@@ -46,6 +47,7 @@ method=virtio-serial
 path=/dev/virtio-ports/org.quiesced.stock.0
 """
 VERDICT = "fsfreeze is limited up to"
+TOO_LATE = "frozen limit passed|still in the kernel"  # a limit too short for the freeze itself
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,14 @@ class Rig:
             self.vm.run(f"modprobe {module} 2>/dev/null; {mkfs} /dev/vd{'cdef'[number]} && "
                         f"mkdir -p {mountpoint} && mount /dev/vd{'cdef'[number]} {mountpoint}",
                         timeout=120)
-        self.vm.run(f"mkdir -p {CONTROL} && mkfifo {CONTROL}/hold; udevadm settle; sync")
+        self.vm.run(f"mkdir -p {CONTROL} && mkfifo {CONTROL}/hold; udevadm settle; sync",
+                    timeout=BOOT_SECONDS)
         self.vm.put("/etc/quiesced/quiesced.conf.d/matrix.conf", CONFIG)
         self.vm.run(f"mkdir -p {HOOKS}; for hook in 10-app 20-sick; do "
                     f"cp /usr/lib/lab/labhook {HOOKS}/$hook; done")
         self.vm.spawn(f"exec {WATCHER} run {WATCHED} {' '.join(DIRECTORIES)}")
         self.vm.run("systemctl daemon-reload; systemctl start quiesced-keeper.socket; "
-                    "systemctl restart quiesced.service")
+                    "systemctl restart quiesced.service", timeout=BOOT_SECONDS)
         self.connect()
         self.vm.run("sync", timeout=60)
         self.vm.save()

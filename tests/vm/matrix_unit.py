@@ -16,7 +16,7 @@ RELEASE_MS = 2000  # from the request to all thawed: by way of logind
 # logind's patience with its inhibitors is 5 s, all of which goes where a FIFREEZE is held in the
 # kernel; the rest is systemd's way to the suspend.
 SUSPEND_MS = 8000
-REBOOT_SECONDS = 30.0
+REBOOT_SECONDS = 60.0  # about 12 here; the service may take 10 of its own before it is killed
 SUSPENDED = f"{CONTROL}/suspended"
 DROP_IN = "/run/systemd/system/systemd-suspend.service.d/lab.conf"
 TOLD = "matrix: released"

@@ -103,7 +103,7 @@ class SavedVm(Vm):
         self.stop()
         (self.work / "qmp").unlink(missing_ok=True)
         self.lab_buffer = b""
-        self._boot()
+        self.start()
 
     def _restart(self) -> None:
         (self.work / "qmp").unlink(missing_ok=True)

@@ -20,13 +20,18 @@ class App:
         self.vm, self.name = m.vm, name
         self.vm.run(f"rm -f /run/busapp/{name}*")
         self.vm.spawn(f"exec /usr/lib/lab/busapp {name} {order} {policy}")
-        self.vm.wait_until(f"test -e /run/busapp/{name}", 10, f"{name} to be registered")
+        self.vm.wait_until(f"test -e /run/busapp/{name}", 30, f"{name} to be registered")
 
     def answers(self, verb: str, text: str) -> None:
         self.vm.put(f"/run/busapp/{self.name}-{verb}", text)
 
     def kill(self) -> None:
         self.vm.run(f"pkill -KILL -f '^/usr/lib/lab/busapp {self.name} '")
+        self.wait_end()
+
+    def wait_end(self) -> None:
+        """By its name: the command line goes before the fds do, and with them the registration."""
+        self.vm.wait_until("! pgrep -x busapp", 20, "its end")
 
     def __enter__(self) -> "App":
         return self
@@ -34,6 +39,7 @@ class App:
     def __exit__(self, *_exception) -> None:
         self.vm.run(f"pkill -KILL -f '^/usr/lib/lab/busapp {self.name} '; "
                     f"rm -f /run/busapp/{self.name}* /run/hook.log", check=False)
+        self.wait_end()
 
 
 def people_are_told_the_same(m: Machine) -> dict:

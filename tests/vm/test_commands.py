@@ -46,7 +46,7 @@ def a_dead_server_holds_up_nobody(m: Machine) -> None:
     conf = "/etc/quiesced/quiesced.conf.d/dead.conf"
     m.vm.run(f"mkdir -p {conf.rsplit('/', 1)[0]}; ln -s /mnt/dead/file {conf}; "
              "kill -HUP $(pgrep -x quiesced)")
-    m.host.call("guest-ping", timeout=2)
+    m.host.call("guest-ping", timeout=8)  # less than the reload may take
     m.vm.wait_until("journalctl -b -u quiesced | grep -q 'not reloaded.*within 10 s'", 25,
                     "the reload that was given up")
     m.vm.run(f"rm {conf}; kill -HUP $(pgrep -x quiesced)")

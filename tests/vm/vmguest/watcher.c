@@ -35,7 +35,7 @@
 #define STALL_US    30000 /* shorter ones are the scheduler's */
 #define PAUSE_US                                                                                   \
     12000 /* four threads that write more often take half a processor under emulation */
-#define HELD_UP_US    60000        /* under way for so long: it is not the scheduler */
+#define HELD_UP_US    200000       /* under way for so long: it is not the scheduler */
 #define BEGAN_SLOP_US PAUSE_US * 6 /* the write held up may begin so long after the freeze */
 
 typedef struct {
@@ -184,7 +184,9 @@ static bool answered(const Question *question, const volatile Record *record, in
     case 'f':
         return began && now - began > HELD_UP_US;
     case 'h':
-        return stall.began && !stall.ended;
+        /* None has ended since, and one is under way: it may have begun late. */
+        return began && now - began > STALL_US &&
+               (record->last_end <= question->since || (stall.began && !stall.ended));
     case 'l':
         return true;
     default:

@@ -147,17 +147,34 @@ class Vm:
         return self.work / "port1"
 
     def start(self) -> "Vm":
-        """Boots; once more if QEMU itself crashed, as its emulation does at rare times."""
+        """Boots; once more if QEMU crashed or the guest hung, as emulation does at rare times."""
         try:
             return self._boot()
         except (TimeoutError, OSError):
             assert self.process
-            if (self.process.poll() or 0) >= 0:
-                raise
-        say(f"{self.name}: QEMU crashed (signal {-self.process.returncode}), booting again")
+            if (self.process.poll() or 0) > 0:
+                raise  # it said why
+        say(f"{self.name}: {self._how_it_hangs()}, booting again")
+        self.stop()
         (self.work / "qmp").unlink(missing_ok=True)
         self.lab_buffer = b""
         return self._boot()
+
+    def _how_it_hangs(self) -> str:
+        """What QEMU knows of a guest that does not answer."""
+        assert self.process
+        if self.process.poll() is not None:
+            return f"QEMU crashed (signal {-self.process.returncode})"
+        try:
+            status = self.qmp.execute("query-status")["status"]
+            ports = [chardev["label"] for chardev in self.qmp.execute("query-chardev")
+                     if chardev["frontend-open"]]
+            processors = self.qmp.execute("human-monitor-command", **{
+                "command-line": "info registers -a"})
+            where = [word for word in processors.split() if word.startswith("RIP=")]
+            return f"the guest does not answer ({status}, open: {ports}, {where})"
+        except (AttributeError, OSError, ValueError) as error:
+            return f"QEMU does not answer ({error})"
 
     def reboot(self) -> None:
         """As the guest's own reboot, on the same root disk; QEMU ends and begins anew."""
