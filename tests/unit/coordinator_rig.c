@@ -75,6 +75,7 @@ static Config *make_config(const Rig *rig)
     g_free(config->hooks.stock_directory);
     config->hooks.stock_directory = NULL;
     config->quiesce.participant_timeout_us = 15 * USEC_PER_SEC;
+    config->quiesce.abort_budget_us = config->quiesce.thaw_budget_us = 15 * USEC_PER_SEC;
     return config;
 }
 

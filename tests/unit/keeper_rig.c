@@ -96,6 +96,18 @@ KeeperMessage rig_expect(Rig *rig, KeeperMessageType type)
     g_error("no message of type %d", (int)type);
 }
 
+KeeperMessage rig_expect_thawed(Rig *rig)
+{
+    KeeperMessage done;
+
+    do
+        done = rig_expect(rig, KEEPER_THAW_DONE);
+    while (done.pending > 0);
+    /* It is longer waited for than a keeper bears silence, which must not be what thawed. */
+    g_assert_cmpuint(done.cause, !=, KEEPER_CAUSE_SILENCE);
+    return done;
+}
+
 const KeeperMessage *rig_seen(const Rig *rig, KeeperMessageType type, unsigned index)
 {
     for (unsigned i = 0; i < rig->n_seen; i++)

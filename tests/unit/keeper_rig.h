@@ -16,7 +16,7 @@
 #include <sys/types.h>
 
 #define RIG_MAX      256u
-#define RIG_WAIT_MS  3000
+#define RIG_WAIT_MS  10000
 #define RIG_LIMIT_US (30 * G_USEC_PER_SEC)
 
 typedef struct {
@@ -60,6 +60,8 @@ void rig_disarm(Rig *rig);
 bool rig_receive(Rig *rig, KeeperMessage *message, int ms);
 /* Reads on until a message of this type. */
 KeeperMessage rig_expect(Rig *rig, KeeperMessageType type);
+/* The last THAW_DONE: a first one, of a thaw that took its time, has some pending yet. */
+KeeperMessage rig_expect_thawed(Rig *rig);
 void rig_refused(Rig *rig, int error_number);
 const KeeperMessage *rig_seen(const Rig *rig, KeeperMessageType type, unsigned index);
 unsigned rig_count(const Rig *rig, KeeperMessageType type);

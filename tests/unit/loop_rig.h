@@ -9,7 +9,7 @@
 
 #include <glib.h>
 
-#define LOOP_WAIT_US (5 * USEC_PER_SEC)
+#define LOOP_WAIT_US (10 * USEC_PER_SEC)
 #define MSEC(n)      ((n)*USEC_PER_MSEC)
 
 /* Turns the loop until `condition` holds, LOOP_WAIT_US at most. */

@@ -32,10 +32,10 @@ unsigned gate_read(const unsigned *counter);
 void gate_count(unsigned *counter);
 unsigned entries(const char *path);
 
-/* Runs the loop until `condition`, at most 5 s. */
+/* Runs the loop until `condition`, at most 20 s. */
 #define run_until(condition)                                                                       \
     do {                                                                                           \
-        int64_t end_ = deadline_now() + 5 * USEC_PER_SEC;                                          \
+        int64_t end_ = deadline_now() + 20 * USEC_PER_SEC;                                         \
         while (!(condition) && deadline_now() < end_) {                                            \
             while (g_main_context_iteration(NULL, FALSE))                                          \
                 ;                                                                                  \

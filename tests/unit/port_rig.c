@@ -148,7 +148,7 @@ unsigned count_fds(void)
 size_t pump_read(int fd, char *buffer, size_t size)
 {
     bool late = false;
-    unsigned timer = g_timeout_add(4000, set_flag, &late);
+    unsigned timer = g_timeout_add(20000, set_flag, &late);
     size_t done = 0;
 
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);

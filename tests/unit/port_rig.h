@@ -36,11 +36,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Recorder, recorder_free)
 
 gboolean set_flag(gpointer flag);
 
-/* Runs the loop until `condition` holds; fails the test after 4 s. */
+/* Runs the loop until `condition` holds; fails the test after 20 s. */
 #define PUMP_UNTIL(condition)                                                                      \
     do {                                                                                           \
         bool late_ = false;                                                                        \
-        unsigned timer_ = g_timeout_add(4000, set_flag, &late_);                                   \
+        unsigned timer_ = g_timeout_add(20000, set_flag, &late_);                                  \
         while (!(condition) && !late_)                                                             \
             g_main_context_iteration(NULL, TRUE);                                                  \
         g_assert_true(condition);                                                                  \

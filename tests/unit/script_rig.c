@@ -85,7 +85,7 @@ void child_start(Child *child, const char *script, int64_t timeout_us)
 
 void child_wait_gone(Child *child)
 {
-    g_assert_true(run_until(&child->gone, MSEC(4000)));
+    g_assert_true(run_until(&child->gone, MSEC(20000)));
     g_assert_cmpuint(child->done_calls, ==, 1);
 }
 

@@ -141,6 +141,7 @@ static void what_is_late_is_answered_from_memory(void)
     assert_reply(&reply, "{\"number\": 1}");
     gate_set(false);
     ask_it(asker, &KEPT, false, &reply);
+    run_until(gate_read(&gate.entered) == 1);
     assert_reply(&reply, "{\"number\": 1}");
     g_assert_cmpint(reply.took_us, >=, ASK_FRESH_US / 2);
     g_assert_cmpint(reply.took_us, <, ASK_PATIENCE_US);
@@ -170,7 +171,9 @@ static void nothing_known_is_an_error_in_time(void)
     Reply reply;
 
     ask_it(asker, &NUMBER, false, &reply);
-    assert_reply(&reply, "guest-get-it: the system has not answered for 3.");
+    run_until(reply.answers == 1);
+    g_assert_true(g_regex_match_simple("answered for [3-9]\\.", reply.text, 0, 0));
+    assert_reply(&reply, "guest-get-it: the system has not answered for ");
     ask_it(asker, &NUMBER, false, &reply);
     g_assert_cmpuint(reply.answers, ==, 1);
     assert_reply(&reply, "has not answered for");
@@ -217,24 +220,32 @@ static void a_failure_is_told_and_not_kept(void)
     assert_clean(state);
 }
 
+/* Who was not begun in time on a slow machine is there the next time. */
+static void ask_until(Asker *asker, const char *text)
+{
+    bool whole = false;
+    Reply reply;
+
+    for (unsigned i = 0; i < 100 && !whole; i++) {
+        ask_it(asker, &LIST, false, &reply);
+        run_until(reply.answers == 1);
+        whole = strstr(reply.text, text) != NULL;
+        assert_reply(&reply, "[{");
+    }
+    g_assert_true(whole);
+}
+
 static void a_list_is_complete_but_for_what_hangs(void)
 {
     static const char WITHOUT_THE_ONE[] = "[{\"length\": 2}, {}, {\"length\": 3}]";
+    static const char COMPLETE[] = "[{\"length\": 2}, {\"length\": 4}, {\"length\": 3}]";
     Before state = before();
     Asker *asker = rig_asker();
-    Reply reply;
 
-    /* Who was not begun in time on a slow machine is there the next time. */
-    for (bool whole = false; !whole;) {
-        ask_it(asker, &LIST, false, &reply);
-        run_until(reply.answers == 1);
-        whole = strstr(reply.text, WITHOUT_THE_ONE) != NULL;
-        assert_reply(&reply, "[{");
-    }
+    ask_until(asker, WITHOUT_THE_ONE);
     gate_set(true);
     run_until(offload_abandoned() == 0);
-    ask_it(asker, &LIST, false, &reply);
-    assert_reply(&reply, "[{\"length\": 2}, {\"length\": 4}, {\"length\": 3}]");
+    ask_until(asker, COMPLETE);
     asker_free(asker);
     assert_clean(state);
 }
@@ -272,18 +283,34 @@ static void a_very_long_list_is_not_kept(void)
     assert_clean(state);
 }
 
-static void the_end_answers_who_waits(void)
+/* On a slow machine what is to hang may not have begun when the list is answered without it. */
+static bool the_end_finds_both_waiting(void)
 {
-    Before state = before();
     Asker *asker = rig_asker();
     Reply first, second;
+    bool both;
 
     ask_it(asker, &NUMBER, false, &first);
     ask_it(asker, &LIST, false, &second);
-    run_until(gate_read(&gate.entered) == 2);
+    run_until(gate_read(&gate.entered) == 2 || second.answers > 0);
+    both = second.answers == 0;
     asker_free(asker);
     assert_reply(&first, "is being stopped");
-    assert_reply(&second, "is being stopped");
+    assert_reply(&second, both ? "is being stopped" : "[{");
+    return both;
+}
+
+static void the_end_answers_who_waits(void)
+{
+    Before state = before();
+    unsigned tries = 1;
+
+    for (; !the_end_finds_both_waiting(); tries++) {
+        g_assert_cmpuint(tries, <, 20);
+        gate_set(true);
+        run_until(offload_abandoned() == 0);
+        gate_set(false);
+    }
     assert_clean(state);
 }
 

@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LINGER_S 2
+#define LINGER_S 6
 
 static int listener_new(struct sockaddr_in *address)
 {

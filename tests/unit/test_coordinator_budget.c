@@ -76,7 +76,7 @@ static void a_thaw_ends_filesystems_freezing(void)
     g_autoptr(Rig) rig = rig_new("a b");
     Reply freeze;
 
-    rig_write(rig, "fs/b/.inject", "freeze delay 600\n");
+    rig_write(rig, "fs/b/.inject", "freeze delay 2500\n");
     rig_start(rig);
     rig_freeze(rig, NULL, &freeze);
     rig_await(rig, rig_exists(rig, "fs/a/.frozen"));
@@ -224,7 +224,7 @@ static void prepared_too_late_asks_again(void)
 static void freezing_beyond_the_reply_budget_is_rolled_back_within_it(void)
 {
     g_autoptr(Rig) rig = rig_new("a");
-    const FreezeRequest request = {.channel = "test", .budget_us = MSEC(2000), .level = -1};
+    const FreezeRequest request = {.channel = "test", .budget_us = MSEC(6000), .level = -1};
     Reply freeze;
 
     rig_hook(rig, "10-slow", RIG_STANDS_AT("freeze") RIG_STANDS_AT("abort"));
@@ -232,8 +232,8 @@ static void freezing_beyond_the_reply_budget_is_rolled_back_within_it(void)
     rig_freeze(rig, &request, &freeze);
     rig_answered(rig, &freeze);
     assert_failed(&freeze, "quiesce failed: slow: budget: still freezing, and the host waits only "
-                           "2.0 s for the answer");
-    g_assert_cmpint(freeze.took_us, <, MSEC(2800));
+                           "6.0 s for the answer");
+    g_assert_cmpint(freeze.took_us, <, MSEC(8000));
     rig_write(rig, "go-abort", "");
     rig_settle(rig);
     assert_hooks(rig, "10-slow prepare, 10-slow freeze, 10-slow abort");
@@ -386,7 +386,7 @@ static void the_thaw_does_not_wait_for_a_slow_participant(void)
     g_autoptr(Rig) rig = rig_new("a");
     const ReportParticipant *entry;
 
-    rig->config->quiesce.thaw_budget_us = MSEC(400);
+    rig->config->quiesce.thaw_budget_us = MSEC(2000);
     rig_hook(rig, "10-slow", RIG_STANDS_AT("thaw"));
     rig_start(rig);
     rig_hold(rig);
@@ -406,7 +406,7 @@ static void a_freeze_waits_for_the_release_before_it(void)
     g_autoptr(Rig) rig = rig_new("a");
     Reply freeze;
 
-    rig->config->quiesce.thaw_budget_us = MSEC(200);
+    rig->config->quiesce.thaw_budget_us = MSEC(2000);
     rig_hook(rig, "10-slow", RIG_STANDS_AT("thaw"));
     rig_start(rig);
     rig_hold(rig);
@@ -434,7 +434,7 @@ static void a_stuck_freeze_is_thawed_when_it_completes(void)
     rig_await(rig, rig_exists(rig, "fs/a/.frozen"));
     coordinator_detach(rig->coordinator, &freeze, false);
     rig_answered(rig, &freeze);
-    g_assert_false(rig_exists(rig, "fs/a/.frozen"));
+    rig_await(rig, !rig_exists(rig, "fs/a/.frozen"));
     still_held_up_by(rig, b);
     rig_write(rig, "fs/b/.release", "");
     rig_settle(rig);

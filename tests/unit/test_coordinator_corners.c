@@ -135,6 +135,17 @@ static void further_participants_are_counted(void)
                        "quiesce failed: (one|two): freeze: exit status 1 \\(and 1 more\\)");
 }
 
+static bool ledger_says(const Rig *rig, unsigned index, KeeperFilesystemState wanted)
+{
+    g_autofree char *path = g_build_filename(rig->root, "run/ledger", NULL);
+    g_autofree char *bytes = NULL;
+    size_t at = sizeof(KeeperLedgerHeader) + index * sizeof(KeeperLedgerFilesystem), size = 0;
+
+    g_assert_true(g_file_get_contents(path, &bytes, &size, NULL));
+    return size >= at + sizeof(KeeperLedgerFilesystem) &&
+           ((const KeeperLedgerFilesystem *)(const void *)(bytes + at))->state == wanted;
+}
+
 /* An idle keeper says nothing about another one that is still in the kernel; only the one that the
  * ledger names can. The stopped keeper stands for one that is in
  * D state, the mark for its FIFREEZE that completes. */
@@ -145,8 +156,8 @@ static void what_completes_late_is_thawed_by_recovery(void)
 
     rig_write(rig, "fs/b/.inject", "freeze hang\n");
     rig_victim(rig, freeze_only, "freezing");
-    rig_await(rig, rig_exists(rig, "fs/a/.frozen"));
-    g_usleep(MSEC(50));
+    rig_await(rig, ledger_says(rig, 0, KEEPER_FS_FROZEN));
+    rig_await(rig, ledger_says(rig, 1, KEEPER_FS_IN_FLIGHT));
     keeper = rig_keeper(rig);
     g_assert_cmpint(kill(keeper, SIGSTOP), ==, 0);
     rig_kill_victim(rig);

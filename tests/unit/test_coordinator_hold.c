@@ -112,18 +112,18 @@ static void the_limit_afterwards_changes_no_verdict(void)
     g_autoptr(Rig) rig = rig_new("a");
 
     rig_hook(rig, "app", "");
-    rig->config->quiesce.frozen_limit_us = MSEC(700);
-    rig->config->quiesce.lost_window_us = MSEC(1500);
+    rig->config->quiesce.frozen_limit_us = 3 * USEC_PER_SEC;
+    rig->config->quiesce.lost_window_us = 20 * USEC_PER_SEC;
     rig_start(rig);
     rig_hold(rig);
     lose(rig);
     /* The window begins when nothing is frozen any more. */
-    rig_due_in(rig->coordinator->window_timer, MSEC(2200));
+    rig_due_in(rig->coordinator->window_timer, 23 * USEC_PER_SEC);
     rig_await(rig, !rig_frozen(rig));
     rig_settle(rig);
     g_assert_cmpint(state(rig), ==, STATE_LOST);
     g_assert_cmpint(rig_report(rig)->level, ==, LEVEL_CRASH);
-    rig_told_once(rig, "fsfreeze is limited up to 1 seconds: not held until thaw: app: lock lost: "
+    rig_told_once(rig, "fsfreeze is limited up to 3 seconds: not held until thaw: app: lock lost: "
                        "its session ended after [0-9]+\\.[0-9] s");
 }
 

@@ -44,7 +44,7 @@ static void lose_and_release(Rig *rig)
 static void the_limit_ends_a_freeze_and_the_thaw_is_told_once(void)
 {
     g_autoptr(Rig) rig = rig_new("a b");
-    const FreezeRequest request = {.channel = "test", .limit_us = MSEC(600), .level = -1};
+    const FreezeRequest request = {.channel = "test", .limit_us = MSEC(3000), .level = -1};
     const Report *report;
     Reply freeze;
 
@@ -65,7 +65,7 @@ static void the_limit_ends_a_freeze_and_the_thaw_is_told_once(void)
     g_assert_cmpint(report->level, ==, LEVEL_CRASH);
     g_assert_cmpstr(report->level_reason, ==, "not held until thaw: the frozen limit passed");
     g_assert_false(report->verdict_delivered);
-    rig_told_once(rig, VERDICT("1", "the frozen limit passed"));
+    rig_told_once(rig, VERDICT("3", "the frozen limit passed"));
     g_assert_true(report->verdict_delivered);
 }
 
@@ -104,7 +104,7 @@ static void a_paused_vm_gives_the_thaw_grace(void)
 static void a_thaw_in_time_leaves_no_limit_behind(void)
 {
     g_autoptr(Rig) rig = rig_new("a");
-    const FreezeRequest request = {.channel = "test", .limit_us = MSEC(600), .level = -1};
+    const FreezeRequest request = {.channel = "test", .limit_us = MSEC(3000), .level = -1};
     Reply freeze;
 
     rig_start(rig);
@@ -112,7 +112,7 @@ static void a_thaw_in_time_leaves_no_limit_behind(void)
     rig_answered(rig, &freeze);
     rig_thaws(rig, 1);
     rig_hold(rig);
-    g_usleep(MSEC(700));
+    g_usleep(MSEC(3100));
     rig_thaws(rig, 1);
     g_assert_false(coordinator_verdict_pending(rig->coordinator));
 }
@@ -121,7 +121,7 @@ static void a_thaw_in_time_leaves_no_limit_behind(void)
 static void a_thaw_that_the_limit_overtook_is_told(void)
 {
     g_autoptr(Rig) rig = rig_new("a");
-    const FreezeRequest request = {.channel = "test", .limit_us = MSEC(600), .level = -1};
+    const FreezeRequest request = {.channel = "test", .limit_us = MSEC(3000), .level = -1};
     Reply freeze, thaw;
 
     rig_start(rig);
@@ -132,7 +132,7 @@ static void a_thaw_that_the_limit_overtook_is_told(void)
     rig_thaw(rig, &thaw);
     g_assert_cmpint(state(rig), ==, STATE_THAWING);
     rig_answered(rig, &thaw);
-    assert_failed_like(&thaw, VERDICT("1", "the frozen limit passed"));
+    assert_failed_like(&thaw, VERDICT("3", "the frozen limit passed"));
     g_assert_cmpint(rig_report(rig)->result, ==, REPORT_LOST);
     rig_settle(rig);
     rig_thaws(rig, 0);

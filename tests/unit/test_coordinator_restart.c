@@ -171,10 +171,11 @@ static void killed_in_freezing(void)
     g_autoptr(Rig) rig = rig_new("a b");
 
     rig_hook(rig, "10-app", "");
-    rig_write(rig, "fs/b/.inject", "freeze delay 400\n");
+    rig_write(rig, "fs/b/.inject", "freeze hang\n");
     rig_victim(rig, freeze_only, "freezing");
     rig_await(rig, rig_exists(rig, "fs/a/.frozen"));
     rig_kill_victim(rig);
+    rig_write(rig, "fs/b/.release", "");
     nothing_is_told(rig, "10-app prepare, 10-app freeze, 10-app abort");
     is_reported(rig, REPORT_FAILED, ENDED_BY_SERVICE_DEATH, false);
     (void)reported_filesystem(rig, 0, FS_FROZEN);
@@ -310,17 +311,14 @@ static void what_no_mount_leads_to_is_left_for_the_next(void)
     g_autoptr(Rig) rig = rig_new("a b");
     g_autofree char *here = g_build_filename(rig->root, "fs/a", NULL);
     g_autofree char *there = g_build_filename(rig->root, "fs/a-unmounted", NULL);
-    int64_t began_us;
 
     rig_hook(rig, "10-app", RIG_STANDS_AT("abort"));
     rig_victim(rig, freeze_only, "frozen");
     g_assert_cmpint(g_rename(here, there), ==, 0);
-    rig_signal_keeper(rig, SIGKILL);
-    rig_kill_victim(rig);
-    began_us = deadline_now();
+    kill_both(rig);
     rig_start_early(rig);
+    rig_fires_in(rig->coordinator->operation->unfreeze_wait, 60 * USEC_PER_SEC);
     rig_await(rig, rig_called(rig, "10-app abort"));
-    g_assert_cmpint(deadline_now() - began_us, <, FS_THAW_WAIT_US);
     g_assert_false(coordinator_leaves_the_rest(rig->coordinator));
     rig_write(rig, "go-abort", "");
     rig_await(rig, coordinator_leaves_the_rest(rig->coordinator));
@@ -392,7 +390,7 @@ static void answered_and_killed(const char *verb, void (*act)(Rig *rig), ReportR
     g_autoptr(Rig) rig = rig_new("a");
     g_autofree char *call = g_strdup_printf("10-slow %s", verb);
 
-    rig->config->quiesce.thaw_budget_us = MSEC(300);
+    rig->config->quiesce.thaw_budget_us = MSEC(2000);
     rig_hook(rig, "10-slow", RIG_STANDS_AT("thaw") RIG_STANDS_AT("abort"));
     rig_victim(rig, act, "thawing");
     rig_await(rig, rig_called(rig, call));

@@ -19,9 +19,9 @@
 #include <unistd.h>
 
 #define FILES    3
-#define MANY     64  /* more than a socket's queue holds on most machines */
-#define TOO_MANY 130 /* fds for one message */
-#define AT_ONCE  MSEC(100)
+#define MANY     64         /* more than a socket's queue holds on most machines */
+#define TOO_MANY 130        /* fds for one message */
+#define AT_ONCE  MSEC(2500) /* less than LOOP_WAIT_US by far */
 
 typedef struct {
     char *directory, *path;

@@ -279,6 +279,15 @@ static void again_gives_the_same(Fixture *fixture, gconstpointer data)
     assert_rank(fixture, "/", 1, "8:0");
 }
 
+/* Of this thread: what a bound is for, whatever else the machine does. */
+static int64_t cpu_us(void)
+{
+    struct timespec now;
+
+    g_assert_cmpint(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now), ==, 0);
+    return now.tv_sec * G_USEC_PER_SEC + now.tv_nsec / 1000;
+}
+
 static void many(Fixture *fixture, gconstpointer data)
 {
     g_autoptr(GString) text = g_string_new("1 0 8:1 / / rw - ext4 /dev/sda1 rw\n");
@@ -290,10 +299,10 @@ static void many(Fixture *fixture, gconstpointer data)
         g_string_append_printf(text, "%u 1 259:%u / /var/lib/%u rw - xfs /dev/x rw\n", i, i, i);
     g_string_append(text, "20000 1 7:0 / /loop rw - xfs /dev/loop0 rw\n");
     rank(fixture, text->str);
-    start = g_get_monotonic_time();
+    start = cpu_us();
     rank_again(fixture);
-    g_test_message("10 000: %.1f ms", (double)(g_get_monotonic_time() - start) / 1000);
-    g_assert_cmpint(g_get_monotonic_time() - start, <, 3 * G_USEC_PER_SEC);
+    g_test_message("10 000: %.1f ms", (double)(cpu_us() - start) / 1000);
+    g_assert_cmpint(cpu_us() - start, <, 3 * G_USEC_PER_SEC);
     assert_rank(fixture, "/loop", 0, "259:9999");
     assert_rank(fixture, "/var/lib/9999", 1, "");
     assert_rank(fixture, "/", 2, "");

@@ -120,7 +120,6 @@ static void odd_requests_are_refused(void)
 static void two_hundred_filesystems(void)
 {
     g_autoptr(Rig) rig = rig_new(200);
-    KeeperMessage done;
     unsigned before;
 
     for (unsigned i = 0; i < 200; i++)
@@ -134,9 +133,7 @@ static void two_hundred_filesystems(void)
     rig_ask_freeze(rig, RIG_LIMIT_US);
     g_assert_cmpuint(rig_expect(rig, KEEPER_FREEZE_DONE).count, ==, 200);
     rig_ask(rig, KEEPER_THAW);
-    done = rig_expect(rig, KEEPER_THAW_DONE);
-    g_assert_cmpuint(done.count, ==, 200);
-    g_assert_cmpuint(done.pending, ==, 0);
+    g_assert_cmpuint(rig_expect_thawed(rig).count, ==, 200);
     for (unsigned i = 0; i < 200; i++) {
         g_assert_nonnull(rig_seen(rig, KEEPER_SYNCED, i));
         g_assert_nonnull(rig_seen(rig, KEEPER_FROZE, i));
@@ -166,8 +163,9 @@ static void a_service_that_does_not_read_is_thawed(void)
         g_assert_cmpint(send(rig->socket, &beat, sizeof beat, 0), ==, sizeof beat);
     }
     for (unsigned i = 0; i < 200; i++)
-        g_assert_true(rig_thawed_within(rig, i, 1000));
-    for (KeeperMessage message = {0}; message.type != KEEPER_THAW_DONE;) {
+        g_assert_true(rig_thawed_within(rig, i, 20000));
+    g_assert_cmpuint(rig->ledger->thaw_cause, ==, KEEPER_CAUSE_LIMIT + 1);
+    for (KeeperMessage message = {0}; message.type != KEEPER_THAW_DONE || message.pending > 0;) {
         struct pollfd readable = {.fd = rig->socket, .events = POLLIN};
 
         g_assert_cmpint(poll(&readable, 1, RIG_WAIT_MS), ==, 1);
@@ -255,6 +253,8 @@ static void a_sync_need_not_wait_for_a_commit(void)
     rig_write(rig, 0, ".inject", "commit hang\n");
     rig_arm(rig);
     rig_ask(rig, KEEPER_COMMIT);
+    for (unsigned n = 0; n < RIG_WAIT_MS && rig_call(rig, 1, "commit").calls == 0; n++)
+        g_usleep(1000); /* they begin in order */
     rig_ask(rig, KEEPER_COMMIT);
     rig_refused(rig, EBUSY);
     rig_ask(rig, KEEPER_SYNC);
@@ -324,7 +324,7 @@ static void a_ledger_cut_short_is_no_death(void)
     rig_ask_freeze(rig, RIG_LIMIT_US);
     g_assert_cmpuint(rig_expect(rig, KEEPER_FREEZE_DONE).count, ==, 30);
     rig_ask(rig, KEEPER_THAW);
-    g_assert_cmpuint(rig_expect(rig, KEEPER_THAW_DONE).count, ==, 30);
+    g_assert_cmpuint(rig_expect_thawed(rig).count, ==, 30);
     rig_disarm(rig);
     g_assert_cmpint(ftruncate(rig->ledger_fd, (off_t)size), ==, 0);
 }
@@ -441,7 +441,7 @@ static void a_silent_one_gives_way_to_the_next(void)
     g_autofree char *path = g_build_filename(rig->top, "socket", NULL);
     int first;
 
-    g_setenv("QUIESCED_FAKE_TICK_MS", "20", TRUE);
+    g_setenv("QUIESCED_FAKE_TICK_MS", "100", TRUE);
     start_activated(rig, path);
     g_unsetenv("QUIESCED_FAKE_TICK_MS");
     first = rig->socket = connect_to(path);
@@ -449,7 +449,7 @@ static void a_silent_one_gives_way_to_the_next(void)
     rig_freeze(rig);
     rig->socket = connect_to(path);
     rig_hello(rig);
-    g_assert_true(rig_thawed_within(rig, 0, 500));
+    g_assert_true(rig_thawed_within(rig, 0, 10000));
     g_assert_cmpuint(rig->ledger->thaw_cause, ==, KEEPER_CAUSE_SILENCE + 1);
     close(first);
     rig_hang_up(rig);

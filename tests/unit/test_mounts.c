@@ -409,14 +409,23 @@ static GString *table_of(unsigned length)
     return text;
 }
 
+/* Of this thread: what a bound is for, whatever else the machine does. */
+static int64_t cpu_us(void)
+{
+    struct timespec now;
+
+    g_assert_cmpint(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now), ==, 0);
+    return now.tv_sec * G_USEC_PER_SEC + now.tv_nsec / 1000;
+}
+
 static void ten_thousand(void)
 {
     g_autoptr(GString) text = table_of(10000);
     g_autoptr(GError) error = NULL;
     g_autofree char *unknown = NULL;
-    int64_t start = g_get_monotonic_time();
+    int64_t start = cpu_us();
     g_autoptr(GPtrArray) mounts = list_text(text->str, &error);
-    int64_t took = g_get_monotonic_time() - start;
+    int64_t took = cpu_us() - start;
 
     g_assert_no_error(error);
     g_assert_cmpuint(mounts->len, ==, 5001);

@@ -249,6 +249,15 @@ static void too_many_bytes(Fixture *fixture, gconstpointer data)
     g_assert_null(find(fixture, 8, 16));
 }
 
+/* Of this thread: what a bound is for, whatever else the machine does. */
+static int64_t cpu_us(void)
+{
+    struct timespec now;
+
+    g_assert_cmpint(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now), ==, 0);
+    return now.tv_sec * G_USEC_PER_SEC + now.tv_nsec / 1000;
+}
+
 static void five_hundred_containers(Fixture *fixture, gconstpointer data)
 {
     int64_t start = 0;
@@ -264,11 +273,10 @@ static void five_hundred_containers(Fixture *fixture, gconstpointer data)
         g_string_append_printf(table, "90 1 259:%u / /data rw - ext4 /dev/x rw\n", i);
         rig_process(fixture->procfs, pid, 5000 + i, "/", table->str);
     }
-    start = g_get_monotonic_time();
+    start = cpu_us();
     list(fixture);
-    g_test_message("500 namespaces of 20 mounts: %.1f ms",
-                   (double)(g_get_monotonic_time() - start) / 1000);
-    g_assert_cmpint(g_get_monotonic_time() - start, <, 2 * G_USEC_PER_SEC);
+    g_test_message("500 namespaces of 20 mounts: %.1f ms", (double)(cpu_us() - start) / 1000);
+    g_assert_cmpint(cpu_us() - start, <, 2 * G_USEC_PER_SEC);
     g_assert_cmpuint(fixture->mounts->len, ==, 503);
 }
 

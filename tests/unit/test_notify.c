@@ -103,7 +103,7 @@ static void test_full(Fixture *fixture, gconstpointer data G_GNUC_UNUSED)
     notify_status(fixture->notify, "old");
     notify_ready(fixture->notify);
     notify_status(fixture->notify, "new");
-    g_assert_cmpint(deadline_now() - before, <, USEC_PER_SEC);
+    g_assert_cmpint(deadline_now() - before, <, 10 * USEC_PER_SEC);
     notify_rig_drain(fixture->fd);
     first = wait_for_datagram(fixture->fd);
     g_assert_cmpstr(first, ==, "READY=1");

@@ -140,15 +140,15 @@ static void stuck_opens_do_not_hold_up_others(void)
     /* More than there are threads, and first. */
     for (unsigned i = 0; i < STUCK; i++) {
         stuck[i].total = &stuck_done;
-        (void)!offload_open_with(open_stuck, &ROOT, deadline_in(MSEC(1500)), on_opened, &stuck[i]);
+        (void)!offload_open_with(open_stuck, &ROOT, deadline_in(MSEC(4000)), on_opened, &stuck[i]);
     }
     for (unsigned i = 0; i < GOOD; i++) {
         good[i].total = &good_done;
-        (void)!offload_open_with(open_null, &ROOT, deadline_in(MSEC(1500)), on_opened, &good[i]);
+        (void)!offload_open_with(open_null, &ROOT, deadline_in(MSEC(4000)), on_opened, &good[i]);
     }
     run_until(good_done == GOOD);
     g_test_message("good ones after %.0f ms", (double)(deadline_now() - start) / 1000);
-    g_assert_cmpint(deadline_now() - start, <, MSEC(1500));
+    g_assert_cmpint(deadline_now() - start, <, MSEC(4000));
     g_assert_cmpuint(stuck_done, ==, 0);
     for (unsigned i = 0; i < GOOD; i++)
         g_assert_cmpint(good[i].error_number, ==, 0);
@@ -229,7 +229,7 @@ static void late_thread_takes_no_more(void)
     run_until(offload_abandoned() == LATE);
     for (unsigned i = 0; i < MANY; i++) {
         opened[i].total = &done;
-        (void)!offload_open_with(open_counted, &ROOT, deadline_in(3 * USEC_PER_SEC), on_opened,
+        (void)!offload_open_with(open_counted, &ROOT, deadline_in(20 * USEC_PER_SEC), on_opened,
                                  &opened[i]);
         if (i == 0)
             gate_set(true);
@@ -326,7 +326,7 @@ static void no_number_left_for_the_fd(void)
     g_usleep((gulong)MSEC(50)); /* let it begin: the limit is the whole process's */
     tight.rlim_cur = 3;
     g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &tight), ==, 0);
-    for (unsigned i = 0; i < 1000 && opened.calls == 0; i++) {
+    for (unsigned i = 0; i < 20000 && opened.calls == 0; i++) {
         g_main_context_iteration(NULL, FALSE);
         g_usleep(1000);
     }

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,14 +40,14 @@ static void test_exit(void)
 {
     Child child = {0};
 
-    child_start(&child, "echo out; echo err >&2; exit 3", MSEC(3000));
+    child_start(&child, "echo out; echo err >&2; exit 3", MSEC(20000));
     g_assert_cmpint(process_pid(child.process), ==, 0);
     child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_EXITED);
     g_assert_cmpint(child.code, ==, 3);
     g_assert_cmpstr(child.output->str, ==, "out\nerr\n");
     g_assert_cmpint(child.duration_us, >, 0);
-    g_assert_cmpint(child.duration_us, <, MSEC(3000));
+    g_assert_cmpint(child.duration_us, <, MSEC(20000));
     child_clear(&child);
 }
 
@@ -54,7 +55,7 @@ static void test_signal(void)
 {
     Child child = {0};
 
-    child_start(&child, "kill -KILL $$", MSEC(3000));
+    child_start(&child, "kill -KILL $$", MSEC(20000));
     child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_SIGNALED);
     g_assert_cmpint(child.code, ==, SIGKILL);
@@ -74,7 +75,7 @@ static void test_clean_start(void)
         "pwd; env | grep -c '^ONLY=this$'; env | grep -c QUIESCE_TEST_LEAK; cat; n=0; "
         "while [ $n -lt 30 ]; do [ -e /proc/$$/fd/$n ] && printf '%s ' $n; n=$((n + 1)); done; "
         "read -r _ _ _ _ pgrp _ </proc/$$/stat; [ \"$pgrp\" = $$ ] && echo leader",
-        MSEC(3000));
+        MSEC(20000));
     child_wait_gone(&child);
     g_assert_cmpstr(child.output->str, ==, "/\n1\n0\n0 1 2 leader\n");
     close(leak);
@@ -89,7 +90,7 @@ static void test_clean_signals(void)
     char *ignored;
 
     g_assert_true(signal(SIGUSR2, SIG_IGN) != SIG_ERR);
-    child_start_argv(&child, argv, MSEC(3000), OUTPUT_MAX);
+    child_start_argv(&child, argv, MSEC(20000), OUTPUT_MAX);
     child_wait_gone(&child);
     g_assert_true(signal(SIGUSR2, SIG_DFL) != SIG_ERR);
     g_assert_true(g_str_has_prefix(child.output->str, "SigBlk:\t0000000000000000\nSigIgn:\t"));
@@ -98,34 +99,66 @@ static void test_clean_signals(void)
     child_clear(&child);
 }
 
-static void test_timeout(void)
+/* What is to be soon is so in one of some tries, however much else the machine does. */
+static void assert_soon_once(bool (*soon)(void))
+{
+    unsigned tries = 1;
+
+    for (; !soon(); tries++)
+        g_assert_cmpuint(tries, <, 5);
+}
+
+static bool timeout_is_soon(void)
 {
     Child child = {0};
+    bool soon;
 
     child_start(&child, "echo started; exec sleep 30", MSEC(1000));
-    g_assert_true(run_until(&child.done, MSEC(3000)));
+    g_assert_true(run_until(&child.done, MSEC(20000)));
     g_assert_cmpint(child.end, ==, PROCESS_TIMED_OUT);
-    g_assert_cmpstr(child.output->str, ==, "started\n");
+    soon = g_str_equal(child.output->str, "started\n") && child.duration_us < MSEC(2500);
     g_assert_cmpint(child.duration_us, >=, MSEC(1000));
-    g_assert_cmpint(child.duration_us, <, MSEC(2500));
+    g_assert_cmpint(child.duration_us, <, MSEC(15000));
     child_wait_gone(&child);
-    g_assert_cmpint(child.gone_at_us - child.done_at_us, <, MSEC(500)); /* SIGTERM was enough */
+    soon &= child.gone_at_us - child.done_at_us < MSEC(500); /* SIGTERM was enough */
     child_clear(&child);
+    return soon;
+}
+
+static void test_timeout(void)
+{
+    assert_soon_once(timeout_is_soon);
 }
 
 /* `done` does not wait for the corpse; SIGKILL comes after PROCESS_KILL_DELAY_US. */
-static void test_ignores_sigterm(void)
+static bool sigkill_is_soon(void)
 {
+    g_autofree char *directory = g_dir_make_tmp("process-XXXXXX", NULL);
+    g_autofree char *ready = g_build_filename(directory, "ready", NULL);
+    g_autofree char *script =
+        g_strdup_printf("trap '' TERM; : >%s; while :; do sleep 0.05; done", ready);
     Child child = {0};
+    bool soon;
 
-    child_start(&child, "trap '' TERM; while :; do sleep 0.05; done", MSEC(400));
-    g_assert_true(run_until(&child.done, MSEC(3000)));
+    child_start(&child, script, MSEC(20000));
+    for (unsigned i = 0; i < 4000 && g_access(ready, F_OK) != 0; i++)
+        run_for(MSEC(5));
+    process_set_deadline(child.process, deadline_in(MSEC(200)));
+    g_assert_true(run_until(&child.done, MSEC(20000)));
     g_assert_false(child.gone);
-    g_assert_cmpint(child.duration_us, <, MSEC(900));
+    g_assert_cmpint(child.end, ==, PROCESS_TIMED_OUT);
     child_wait_gone(&child);
     g_assert_cmpint(child.gone_at_us - child.done_at_us, >=, PROCESS_KILL_DELAY_US - MSEC(50));
-    g_assert_cmpint(child.gone_at_us - child.done_at_us, <, PROCESS_KILL_DELAY_US + MSEC(700));
+    soon = child.gone_at_us - child.done_at_us < PROCESS_KILL_DELAY_US + MSEC(700);
     child_clear(&child);
+    g_assert_cmpint(g_unlink(ready), ==, 0);
+    g_assert_cmpint(g_rmdir(directory), ==, 0);
+    return soon;
+}
+
+static void test_ignores_sigterm(void)
+{
+    assert_soon_once(sigkill_is_soon);
 }
 
 /* The leader dies of SIGTERM, its grandchild ignores it: the group gets SIGKILL all the same. */
@@ -135,12 +168,12 @@ static void test_grandchild_killed(void)
     pid_t grandchild;
 
     child_start(&child, "sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.05; done' & wait",
-                MSEC(1000));
-    g_assert_true(run_until(&child.done, MSEC(3000)));
+                MSEC(3000));
+    g_assert_true(run_until(&child.done, MSEC(8000)));
     grandchild = (pid_t)g_ascii_strtoll(child.output->str, NULL, 10);
     g_assert_cmpint(grandchild, >, 1);
     child_wait_gone(&child);
-    g_assert_true(ends_within(grandchild, MSEC(500)));
+    g_assert_true(ends_within(grandchild, MSEC(5000)));
     child_clear(&child);
 }
 
@@ -150,10 +183,10 @@ static void test_background_child(void)
     Child child = {0};
     pid_t background;
 
-    child_start(&child, "sleep 30 & echo $!; exit 0", MSEC(3000));
+    child_start(&child, "sleep 30 & echo $!; exit 0", MSEC(20000));
     child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_EXITED);
-    g_assert_cmpint(child.duration_us, <, MSEC(1500));
+    g_assert_cmpint(child.duration_us, <, MSEC(15000));
     background = (pid_t)g_ascii_strtoll(child.output->str, NULL, 10);
     g_assert_cmpint(background, >, 1);
     run_for(MSEC(30));
@@ -167,10 +200,10 @@ static void test_background_flood(void)
 {
     Child child = {0};
 
-    child_start(&child, "yes & echo $! >&2; sleep 0.1; exit 0", MSEC(3000));
+    child_start(&child, "yes & echo $! >&2; sleep 0.1; exit 0", MSEC(20000));
     child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_EXITED);
-    g_assert_cmpint(child.duration_us, <, MSEC(1500));
+    g_assert_cmpint(child.duration_us, <, MSEC(15000));
     child_clear(&child);
 }
 
@@ -179,7 +212,7 @@ static void test_flood(void)
     Child child = {0};
 
     child_start(&child, "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo the last line",
-                MSEC(4000));
+                MSEC(20000));
     child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_EXITED);
     g_assert_cmpuint(child.output->len, ==, OUTPUT_MAX);
@@ -194,15 +227,15 @@ static void test_ring(void)
                                 "for i in 0 1 2 3 4 5 6; do echo $i; sleep 0.01; done", NULL};
     Child child = {0};
 
-    child_start_argv(&child, argv, MSEC(3000), 5);
+    child_start_argv(&child, argv, MSEC(20000), 5);
     child_wait_gone(&child);
     g_assert_cmpstr(child.output->str, ==, "\n5\n6\n");
     child_clear(&child);
-    child_start_argv(&child, argv, MSEC(3000), 14);
+    child_start_argv(&child, argv, MSEC(20000), 14);
     child_wait_gone(&child);
     g_assert_cmpstr(child.output->str, ==, "0\n1\n2\n3\n4\n5\n6\n");
     child_clear(&child);
-    child_start_argv(&child, argv, MSEC(3000), 0);
+    child_start_argv(&child, argv, MSEC(20000), 0);
     child_wait_gone(&child);
     g_assert_cmpuint(child.output->len, ==, 0);
     child_clear(&child);
@@ -221,10 +254,9 @@ static void test_flood_leaves_loop_alive(void)
     unsigned ticks = 0;
     guint timer = g_timeout_add(5, count_tick, &ticks);
 
-    child_start(&child, "exec yes", MSEC(400));
-    g_assert_true(run_until(&child.done, MSEC(3000)));
+    child_start(&child, "exec yes", MSEC(2000));
+    g_assert_true(run_until(&child.done, MSEC(8000)));
     g_assert_cmpint(child.end, ==, PROCESS_TIMED_OUT);
-    g_assert_cmpint(child.duration_us, <, MSEC(800));
     g_assert_cmpuint(ticks, >=, 20);
     g_source_remove(timer);
     child_wait_gone(&child);
@@ -243,27 +275,34 @@ static void test_cancel(void)
     process_cancel(child.process);
     child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_CANCELLED);
-    g_assert_cmpint(child.duration_us, <, MSEC(1000));
+    g_assert_cmpint(child.duration_us, <, MSEC(15000));
     child_clear(&child);
 }
 
-static void test_cancel_while_starting(void)
+static bool cancel_while_starting_is_soon(void)
 {
     Child child = {0};
+    bool soon;
 
     child_start(&child, "exec sleep 30", MSEC(20000));
     process_cancel(child.process);
     child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_CANCELLED);
-    g_assert_cmpint(child.gone_at_us - child.done_at_us, <, MSEC(900));
+    soon = child.gone_at_us - child.done_at_us < MSEC(900); /* SIGTERM was enough */
     child_clear(&child);
+    return soon;
+}
+
+static void test_cancel_while_starting(void)
+{
+    assert_soon_once(cancel_while_starting_is_soon);
 }
 
 static void test_cancel_from_done(void)
 {
     Child child = {.in_done = process_cancel};
 
-    child_start(&child, "exit 7", MSEC(3000));
+    child_start(&child, "exit 7", MSEC(20000));
     child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_EXITED);
     g_assert_cmpint(child.code, ==, 7);
@@ -280,11 +319,11 @@ static void test_abandon(void)
         g_main_context_iteration(NULL, TRUE);
     pid = process_pid(running.process);
     process_abandon(running.process);
-    g_assert_true(ends_within(pid, MSEC(1000)));
+    g_assert_true(ends_within(pid, MSEC(15000)));
     child_start(&starting, "exec sleep 30", MSEC(20000));
     process_abandon(starting.process);
-    child_start(&ended, "exit 0", MSEC(3000));
-    g_assert_true(run_until(&ended.done, MSEC(3000)));
+    child_start(&ended, "exit 0", MSEC(20000));
+    g_assert_true(run_until(&ended.done, MSEC(20000)));
     run_for(MSEC(50));
     g_assert_false(running.done || running.gone);
     g_assert_false(starting.done || starting.gone);
@@ -296,11 +335,15 @@ static void test_abandon(void)
 static void test_late_loop_is_not_a_timeout(void)
 {
     Child child = {0};
+    pid_t pid;
 
-    child_start(&child, "exit 0", MSEC(200));
+    child_start(&child, "exit 0", MSEC(20000));
     while (process_pid(child.process) == 0)
         g_main_context_iteration(NULL, TRUE);
-    g_usleep((gulong)MSEC(400));
+    pid = process_pid(child.process);
+    process_set_deadline(child.process, deadline_in(0));
+    while (exists(pid))
+        g_usleep(1000);
     child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_EXITED);
     child_clear(&child);
@@ -312,7 +355,7 @@ static void test_status_taken_away(void)
     Child child = {0};
 
     g_assert_true(signal(SIGCHLD, SIG_IGN) != SIG_ERR);
-    child_start(&child, "sleep 0.1", MSEC(3000));
+    child_start(&child, "sleep 0.1", MSEC(20000));
     child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_FAILED);
     g_assert_cmpint(child.code, ==, ECHILD);
@@ -326,7 +369,7 @@ static int64_t run_parallel(unsigned count)
     int64_t begin = deadline_now();
 
     for (unsigned i = 0; i < count; i++)
-        child_start(&children[i], "exec sleep 0.1", MSEC(4000));
+        child_start(&children[i], "exec sleep 1", MSEC(20000));
     for (unsigned i = 0; i < count; i++) {
         child_wait_gone(&children[i]);
         g_assert_cmpint(children[i].end, ==, PROCESS_EXITED);
@@ -343,7 +386,7 @@ static void test_parallel(void)
     int64_t many = run_parallel(32);
 
     g_test_message("one %" G_GINT64_FORMAT " us, 32 %" G_GINT64_FORMAT " us", one, many);
-    g_assert_cmpint(many - one, <, MSEC(1500)); /* one after another would be 3100 */
+    g_assert_cmpint(many - one, <, MSEC(16000)); /* one after another would be 31000 */
 }
 
 int main(int argc, char **argv)

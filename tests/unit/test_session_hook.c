@@ -5,6 +5,7 @@
  */
 #include "session_rig.h"
 
+#include <glib/gstdio.h>
 #include <signal.h>
 
 /* --- what goes well ----------------------------------------------------------------------------
@@ -163,8 +164,11 @@ static void test_lost(Fixture *f, gconstpointer data)
 /* Seen at once, without a turn of the main loop. */
 static void test_verify(Fixture *f, gconstpointer data)
 {
+    g_autofree char *go = g_strconcat(f->log, ".go", NULL);
+
     (void)data;
-    hold(f, "$say READY=1 & sleep 0.5; kill -9 $$");
+    hold(f, "$say READY=1 & until [ -e $log.go ]; do sleep 0.01; done; kill -9 $$");
+    script_write(go, "", 0644);
     for (unsigned i = 0; i < 2000 && f->losses == 0; i++) {
         g_usleep(2000);
         f->participant->ops->verify(f->participant);
@@ -172,6 +176,7 @@ static void test_verify(Fixture *f, gconstpointer data)
     g_assert_cmpuint(f->losses, ==, 1);
     f->participant->ops->verify(f->participant);
     g_assert_cmpuint(f->losses, ==, 1);
+    g_assert_cmpint(g_unlink(go), ==, 0);
 }
 
 static bool group_exists(const Fixture *f)
