@@ -145,7 +145,9 @@ class Writers:
 
     def counters(self) -> dict[str, tuple[int, int]]:
         """Writes completed and the longest one in microseconds, by filesystem type."""
-        out = self.vm.run("for f in /run/writer-*; do echo $f $(od -v -An -td8 -N32 $f); done")
+        # Quoted: a pattern that meant nothing yet must not mean files that come a moment later.
+        out = self.vm.run("for f in /run/writer-*; do "
+                          "echo \"$f\" $(od -v -An -td8 -N32 \"$f\"); done")
         result = {}
         for line in out.splitlines():
             fields = line.split()
