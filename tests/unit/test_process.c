@@ -257,7 +257,7 @@ static void test_flood_leaves_loop_alive(void)
     child_start(&child, "exec yes", MSEC(2000));
     g_assert_true(run_until(&child.done, MSEC(8000)));
     g_assert_cmpint(child.end, ==, PROCESS_TIMED_OUT);
-    g_assert_cmpuint(ticks, >=, 20);
+    g_assert_cmpuint(ticks, >=, 100);
     g_source_remove(timer);
     child_wait_gone(&child);
     child_clear(&child);
@@ -342,8 +342,10 @@ static void test_late_loop_is_not_a_timeout(void)
         g_main_context_iteration(NULL, TRUE);
     pid = process_pid(child.process);
     process_set_deadline(child.process, deadline_in(0));
-    while (exists(pid))
+    for (unsigned n = 0; exists(pid); n++) {
+        g_assert_cmpuint(n, <, 20000);
         g_usleep(1000);
+    }
     child_wait_gone(&child);
     g_assert_cmpint(child.end, ==, PROCESS_EXITED);
     child_clear(&child);
@@ -369,7 +371,7 @@ static int64_t run_parallel(unsigned count)
     int64_t begin = deadline_now();
 
     for (unsigned i = 0; i < count; i++)
-        child_start(&children[i], "exec sleep 1", MSEC(20000));
+        child_start(&children[i], "exec sleep 0.1", MSEC(20000));
     for (unsigned i = 0; i < count; i++) {
         child_wait_gone(&children[i]);
         g_assert_cmpint(children[i].end, ==, PROCESS_EXITED);
@@ -380,13 +382,18 @@ static int64_t run_parallel(unsigned count)
 }
 
 /* 32 at once cost little over one alone; the bound leaves room for a loaded builder. */
-static void test_parallel(void)
+static bool parallel_is_soon(void)
 {
     int64_t one = run_parallel(1);
     int64_t many = run_parallel(32);
 
     g_test_message("one %" G_GINT64_FORMAT " us, 32 %" G_GINT64_FORMAT " us", one, many);
-    g_assert_cmpint(many - one, <, MSEC(16000)); /* one after another would be 31000 */
+    return many - one < MSEC(1500); /* one after another would be 3100 */
+}
+
+static void test_parallel(void)
+{
+    assert_soon_once(parallel_is_soon);
 }
 
 int main(int argc, char **argv)

@@ -152,8 +152,9 @@ class Vm:
             return self._boot()
         except (TimeoutError, OSError):
             assert self.process
-            if (self.process.poll() or 0) > 0:
-                raise  # it said why
+            status = self.process.poll()
+            if status is not None and status >= 0:
+                raise  # QEMU said why, or the guest ended itself
         say(f"{self.name}: {self._how_it_hangs()}, booting again")
         self.stop()
         (self.work / "qmp").unlink(missing_ok=True)
@@ -173,7 +174,7 @@ class Vm:
                 "command-line": "info registers -a"})
             where = [word for word in processors.split() if word.startswith("RIP=")]
             return f"the guest does not answer ({status}, open: {ports}, {where})"
-        except (AttributeError, OSError, ValueError) as error:
+        except (AttributeError, OSError, RuntimeError, ValueError) as error:
             return f"QEMU does not answer ({error})"
 
     def reboot(self) -> None:
